@@ -204,8 +204,13 @@ def probability(odds: Reals) -> Reals:
 
 def shift_to(total: float, odds: Reals) -> float:
     """Return what is added to log-odds so that their probabilities add up to `total`."""
-    low, high = -60.0, 60.0
-    for _ in range(60):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if probability(odds + middle).sum() < total else (low, middle)
-    return (low + high) / 2.0
+    low, high, shift = -60.0, 60.0, 0.0
+    for _ in range(60):  # steps of Newton's within what is known
+        p = probability(odds + shift)
+        excess, slope = float(p.sum()) - total, float(p @ (1.0 - p))
+        low, high = (shift, high) if excess < 0 else (low, shift)
+        before, shift = shift, shift - excess / max(slope, 1e-300)
+        shift = shift if low < shift < high else (low + high) / 2.0
+        if abs(shift - before) <= 1e-14 * max(1.0, abs(shift)):
+            break
+    return shift

@@ -12,6 +12,8 @@ from dataaudit.statistics import (
     holm,
     ks_distance,
     normal_p,
+    probability,
+    shift_to,
     split_p,
     wilson,
 )
@@ -106,3 +108,15 @@ def test_holm_by_hand_and_normal_p():
     assert holm(np.array([0.04, 0.01, 0.5, 0.02])) == pytest.approx([0.08, 0.04, 0.5, 0.06])
     assert holm(np.array([])).tolist() == []
     assert normal_p(1.959963984540054) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("n", [1, 3, 1000])
+@pytest.mark.parametrize("scale", [0.1, 3.0, 30.0])
+@pytest.mark.parametrize("share", [1e-9, 0.3, 0.999])
+def test_shifted_probabilities_add_up(n, scale, share):
+    """Newton's steps end where bisection does."""
+    odds, (low, high) = scale * np.random.default_rng(0).standard_normal(n) - 2.0, (-60.0, 60.0)
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if probability(odds + middle).sum() < share * n else (low, middle)
+    assert shift_to(share * n, odds) == pytest.approx(low, abs=1e-6)

@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.audits.perturbation import swapped
+from dataaudit.audits.perturbation import swapped, swapped_scores
 from dataaudit.audits.testset import Tested
 from dataaudit.features.text import gram_columns, without_overlaps
 from dataaudit.influence.amip import own_steps
@@ -134,14 +134,27 @@ def _unfitted(s: Tensor, y: Tensor) -> Tensor:
 
 def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
     """Return what the removal of each of some training rows does to the loss of one test row, in nats."""
-    model, theta = trained.objective.model, trained.fit.theta
+    s, without = _scores_without(trained, test, rows)
+    change = trained.loss(without, test.y.expand(len(rows))) - trained.loss(s, test.y)
+    return np.asarray(change.numpy())
+
+
+def prediction_without(trained: Trained, test: Block, rows: Rows) -> Reals:
+    """Return what it does to a predicted number, in the unit of the label; of classes nan."""  # -> (b,)
+    if trained.quantity is None:
+        return np.full(len(rows), np.nan)
+    now, then = (trained.quantity.of_scores(s[:, 0].numpy()) for s in _scores_without(trained, test, rows))
+    return np.asarray(then - now)
+
+
+def _scores_without(trained: Trained, test: Block, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Return the scores of one test row, and without each of some training rows."""  # -> (1, k), (b, k)
+    model, theta, solve = trained.objective.model, trained.fit.theta, trained.prepared.solve
+    s = model.scores(theta, test)
     if not len(rows):
-        return np.zeros(0)
-    solve = trained.prepared.solve
+        return s, s[:0]
     v = solve(model.lifted(test))  # (p, k)
-    by = own_steps(trained.objective, theta, solve, v=v, rows=torch.from_numpy(rows))
-    s, y = model.scores(theta, test), test.y.expand(len(rows))
-    return np.asarray((trained.loss(s + by, y) - trained.loss(s, test.y)).numpy())
+    return s, s + own_steps(trained.objective, theta, solve, v=v, rows=torch.from_numpy(rows))
 
 
 def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
@@ -186,11 +199,20 @@ def column_contributions(
 
     Of runs of characters that overlap, the largest alone.
     """
-    encoded = trained.encoded
-    if encoded is None:
+    encoded, network = trained.encoded, trained.network
+    if encoded is None and network is None:
         return []
+    offset = float(np.random.default_rng(seed).random())
     eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
     v = eye[against[0]] - eye[against[1]] if trained.classes else torch.ones(1, dtype=torch.float64)  # (k,)
+    if network is not None:
+        found = [
+            ColumnContribution(name, None, float((tested.scores - others)[0] @ v))
+            for name, others in swapped_scores(trained, network, tested.dataset.frame, offset)
+        ]
+        return sorted(found, key=lambda part: (-abs(part.value), part.column))
+    if encoded is None:
+        return []
     pull = trained.calibration[0] * (trained.objective.model.matrix(trained.fit.theta) @ v)  # (d+1,)
     x = tested.block.dense()[0]
     terms = [
@@ -198,7 +220,7 @@ def column_contributions(
         for feature, value in zip(trained.features, (x * pull)[:-1].tolist(), strict=True)
         if feature.kind == "term"
     ]
-    own, offset = float(x @ pull), float(np.random.default_rng(seed).random())
+    own = float(x @ pull)
     texts = {part.column for part in terms}
     whole = []
     for name, share, mixed in swapped(encoded, tested.columns, offset):

@@ -69,6 +69,8 @@ def label_findings(
     top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
     with threads(1) as pool:  # refits leave a core idle, and evidence needs none of them
         refitting = pool.submit(_verify, judged, checked, settings.kept, on_step)
+        if trained.network is not None:  # a module is called by one thread at a time
+            refitting.result()
         on_step("evidence", 0, 2)
         kept = settings.kept.below(f"evidence: {_how(trained)}")
         reasons = kept.once("terms", partial(contributions, trained, scores, top, seed=settings.seed))

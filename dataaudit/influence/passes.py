@@ -206,15 +206,17 @@ def minimise_changes(
 ) -> Tensor:
     """Return the minima of problems that each differ in some rows, by shared passes."""  # (p, m) -> (p, m)
     thetas = starts.clone()
-    blocks = [objective.rows.take(change.rows) for change in changes]
+    blocks, before = [objective.rows.take(change.rows) for change in changes], torch.inf
     for _ in range(PASSES):
         gradients = _gradients(objective, thetas)
         for j, (change, block) in enumerate(zip(changes, blocks, strict=True)):
             gradients[:, j] += _correction(objective, thetas[:, j], change, block)
         step = solve(gradients)
         thetas -= step
-        if bool((step.norm(dim=0) <= CHANGED * thetas.norm(dim=0).clamp_min(1.0)).all()):
+        length = float((step.norm(dim=0) / thetas.norm(dim=0).clamp_min(1.0)).max())
+        if length * min(1.0, length / before) <= CHANGED:  # so long would the next one be
             break
+        before = length
     return thetas
 
 

@@ -8,6 +8,7 @@ ask it here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,7 +17,7 @@ Route = Literal["cholesky", "dual", "classwise", "projected"]
 WORK: Final = 2e12  # multiplications up to which a factor is worth its exactness
 FORMS: Final = 4  # k × k matrices of a row that leave-one-out holds at a time
 PROBES, FEWEST = 64, 16  # random projections, and where memory is short
-ELIMINATED: Final = 2048  # columns times scores that `solvers.schur` eliminates
+ELIMINATED: Final = (1024, 2048)  # columns times scores that `solvers.schur` eliminates, of few rows and many
 # Right-hand sides at a time, and numbers of all their scores and parameters: of sparse rows as many as stay
 # in the cache, but not less than fill a line of it.
 COLUMNS, NUMBERS = 128, 2**25
@@ -82,13 +83,15 @@ class Size:
             return self._by_classes(width)
         columns = columns_at_once(self.n, width, self.k, cached=self.entries > 0)
         vectors = self.k * columns * (16 * self.n + 128 * width)  # of both precisions
-        split = 8 * 2 * self.numbers + 4 * self.n * self.k**2 + 8 * 3 * (self.k + ELIMINATED) ** 2
+        split = (
+            8 * 2 * self.numbers + 4 * self.n * self.k**2 + 8 * 3 * (self.k + eliminated(self.numbers)) ** 2
+        )
         return 8 * self.n * self.k * probes + split + vectors
 
     def _by_classes(self, width: int) -> int:
         """Return the same for several classes: X in both precisions, both ways, and blocks."""
         K = self.k + 1
-        columns = columns_at_once(self.n, width, K, cached=False)
+        columns = columns_at_once(self.n, width, K, cached=self.entries > 0)
         vectors = 4 * K * columns * (4 * self.n + 12 * width)
         return 40 * self.numbers + 12 * BLOCKS + vectors + 4 * K * (KEPT * width + 6 * self.n)
 
@@ -106,6 +109,12 @@ class Size:
     def classwise_work(self) -> float:
         """Multiplications of a factor of each class, and the forms."""
         return float(self.n) ** 2 * self.d + (self.k + 1) * float(self.n) ** 3
+
+
+def eliminated(numbers: int) -> int:
+    """Return how many columns times scores are eliminated at most: their block is not more than X."""
+    few, many = ELIMINATED
+    return min(many, max(few, math.isqrt(numbers)))
 
 
 def columns_at_once(n: int, width: int, k: int, *, cached: bool) -> int:

@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ Ints = NDArray[np.int64]
 _RATE_SPREAD = 0.15  # τ; smaller ones lose one-sided noise, larger ones order on small tables
 _STANDS_APART = 0.05  # σ
 _FLOOR = 1e-300
+_BLOCK = 1 << 14  # rows whose terms are made at a time
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,13 @@ class Sample:
     def total(self) -> float:
         """The number of rows that the sample stands for."""
         return float(self.weight.sum())
+
+    @cached_property
+    def blocks(self) -> list[Sample]:
+        """The same rows, as many at a time as stay in the cache."""
+        starts = range(0, len(self.y), _BLOCK)
+        spans = [slice(start, start + _BLOCK) for start in starts]
+        return [Sample(self.scores[:, at], self.y[at], self.weight[at], self.same) for at in spans]
 
 
 @dataclass(frozen=True)
@@ -125,14 +134,13 @@ def _wrong_and_right(rows: Sample, theta: Floats, structure: str) -> tuple[Float
     Wrong truths are summed, since 1 − P(right) would lose small probabilities.
     """
     slope, bias, rates = unpacked(theta, structure, rows.classes)
-    joint = _truth(rows, slope, bias) * rates[:, rows.y]  # (K, n)
-    right = (
-        np.eye(rows.classes, dtype=bool)
-        if rows.same is None
-        else rows.same | np.eye(rows.classes, dtype=bool)
-    )
-    truly = np.where(right[:, rows.y], joint, 0.0)
-    return np.asarray((joint - truly).sum(axis=0)), np.asarray(truly.sum(axis=0))
+    right, found = np.eye(rows.classes, dtype=bool), np.empty((2, len(rows.y)))
+    right |= False if rows.same is None else rows.same
+    for some, made in zip(rows.blocks, np.split(found, range(_BLOCK, len(rows.y), _BLOCK), 1), strict=True):
+        joint = _truth(some, slope, bias) * rates[:, some.y]  # (K, n)
+        truly = np.where(right[:, some.y], joint, 0.0)
+        made[:] = (joint - truly).sum(axis=0), truly.sum(axis=0)
+    return found[0], found[1]
 
 
 def moments(rows: Sample, theta: Floats, structure: str) -> tuple[Floats, Floats, float]:
@@ -154,19 +162,20 @@ def objective(theta: Floats, rows: Sample, structure: str) -> tuple[float, Float
     """Return the penalised negative log-likelihood, a sum over rows, and its gradient (p,)."""
     k = rows.classes
     slope, bias, rates = unpacked(theta, structure, k)
-    s = _truth(rows, slope, bias)
-    given = rates[:, rows.y]  # (K, n): T[t, y_i]
-    p = np.maximum((s * given).sum(axis=0), _FLOOR)
     value, gradient = penalty(theta, structure, k)
-    value -= float(rows.weight @ np.log(p))
-    s *= rows.weight / p
-    dz = s * (p - given)  # ∂(−log P)/∂z
-    gradient[0] += slope * float(np.vdot(dz, rows.scores))
-    gradient[1:k] += dz.sum(axis=1)[1:]
+    by_rate = np.zeros((k, k))
+    for some in rows.blocks:
+        s = _truth(some, slope, bias)
+        given = rates[:, some.y]  # (K, n): T[t, y_i]
+        p = np.maximum((s * given).sum(axis=0), _FLOOR)
+        value -= float(some.weight @ np.log(p))
+        s *= some.weight / p
+        dz = s * (p - given)  # ∂(−log P)/∂z
+        gradient[0] += slope * float(np.vdot(dz, some.scores))
+        gradient[1:k] += dz.sum(axis=1)[1:]
+        for truth in range(k if structure != "none" else 0):
+            by_rate[truth] -= np.bincount(some.y, weights=s[truth], minlength=k)
     if structure != "none":
-        by_rate = np.zeros((k, k))
-        for truth in range(k):
-            by_rate[truth] -= np.bincount(rows.y, weights=s[truth], minlength=k)
         gradient[k:] += _through_rates(by_rate, rates, theta[k:], structure)
     return value, gradient
 

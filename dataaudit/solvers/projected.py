@@ -40,8 +40,8 @@ from dataaudit.solvers.sketch import Sketch
 NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used
 TOLERANCE: Final = 5e-9  # and of one that is to be exact
 AGAIN: Final = 0.1  # of what is left of one
-FORM: Final = 1e-6  # share of a form that may be left, before most of that is added
-SOLVED: Final = 4e-7  # and to which it is solved for
+FORM: Final = 1e-6  # share of a form that may be left
+SOLVED: Final = 4e-7  # and to which it is solved for: it is reckoned while solving
 ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
 EXACT: Final = 1e-6  # relative residual that leaves nothing of a form

@@ -109,11 +109,10 @@ def _grouped(frame: pl.DataFrame, y: Numbers, roles: Sequence[Role], *, column: 
 
 def _vouched(frame: pl.DataFrame, y: Numbers, role: Role) -> tuple[float, float, float]:
     """Return by how much more than others the rows of one value agree (1 is most), and how often both do."""
-    values = values_of(frame, role.column)
-    number = role.role == "numeric" and values.dtype.is_integer()
-    if not (number or may_group(role, values)):
+    number = role.role == "numeric" and frame.schema[role.column].is_integer()
+    if not (number or _names(role)):
         return 0.0, 0.0, 0.0
-    rows = pl.DataFrame({"value": values, "y": y}).drop_nulls()
+    rows = pl.DataFrame({"value": values_of(frame, role.column), "y": y}).drop_nulls()
     if not _few_rows_each(rows["value"]):
         return 0.0, 0.0, 0.0
     sizes = rows.group_by("value").len().select((pl.col("len") * (pl.col("len") - 1)).sum()).item()
@@ -129,10 +128,13 @@ def _vouched(frame: pl.DataFrame, y: Numbers, role: Role) -> tuple[float, float,
     return (same - by_chance) / max(1 - by_chance, 1e-9), same, by_chance
 
 
-def may_group(role: Role, values: pl.Series) -> bool:
+def may_group(role: Role, frame: pl.DataFrame) -> bool:
     """Whether a column may name groups: categories or an identifier, many of them with a few rows each."""
-    named = role.role == "categorical" or role.reason.startswith("an identifier")
-    return named and _few_rows_each(values.drop_nulls())
+    return _names(role) and _few_rows_each(frame[role.column].drop_nulls())
+
+
+def _names(role: Role) -> bool:
+    return role.role == "categorical" or role.reason.startswith("an identifier")
 
 
 def _few_rows_each(values: pl.Series) -> bool:

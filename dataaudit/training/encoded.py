@@ -244,8 +244,8 @@ def _groups(
 def _hint(frame: pl.DataFrame, encoding: Encoding) -> tuple[str, ...]:
     """Return a note on the first column that looks as if it named groups: many values, of a few rows each."""
     for role in encoding.roles:
-        values = frame[role.column].drop_nulls()
-        if may_group(role, values):
+        if may_group(role, frame):
+            values = frame[role.column].drop_nulls()
             shown = f"{len(values):,} rows have {values.n_unique():,} values"
             said = f"Rows of one {role.column!r} {GROUP_HINT} ({shown}): "
             return (f"{said}name it with --group to leave those of one value out together.",)

@@ -10,7 +10,7 @@ from dataaudit.errors import SettingError
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block, MemoryRows
+from dataaudit.model.rows import AT_ONCE, Block, MemoryRows, ahead
 
 
 def rows_of(X, block_bytes=2**26):
@@ -123,3 +123,19 @@ def test_no_rows_are_refused():
     rows = rows_of(torch.zeros(0, 2, dtype=torch.float64))
     with pytest.raises(SettingError, match="no rows"):
         rows.sum(lambda block: block.dense())
+
+
+def test_parts_are_made_ahead_in_their_order():
+    """No more are begun than are worked on at a time, and what goes wrong in one is raised in its turn."""
+    begun = []
+
+    def make(item):
+        begun.append(item)
+        return torch.tensor([1 / item])
+
+    made = ahead(make, [1, 2, 4, 8, 0, 16, 32])
+    assert next(made).item() == 1.0
+    assert len(begun) <= AT_ONCE + 1
+    assert [next(made).item() for _ in range(3)] == [0.5, 0.25, 0.125]
+    with pytest.raises(ZeroDivisionError):
+        next(made)

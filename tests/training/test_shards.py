@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
+from threadpoolctl import threadpool_info
 
 from dataaudit import audit_labels
 from dataaudit.data import scan, size
@@ -14,6 +16,8 @@ from dataaudit.data.dataset import Wanted
 from dataaudit.data.paths import find
 from dataaudit.data.scratch import Scratch
 from dataaudit.errors import AuditError, DataError, SettingError, TooLarge, WriteError
+from dataaudit.features import fit_encoding, scanned
+from dataaudit.solvers.base import one_thread
 from dataaudit.training import encoded, shards, streamed
 
 ASKED = {"label": "label", "top": 5, "verify": 2, "basis": "linear"}
@@ -195,6 +199,46 @@ def test_what_is_too_small_says_what_it_needs(tmp_path):
     table(3000).write_parquet(path)
     with pytest.raises(TooLarge, match=r"3,000 rows of 8 columns need \d+ MiB"):
         audit_labels(str(path), memory=1 << 20, exclude=["name"], **ASKED)
+
+
+@pytest.mark.parametrize("spare", [0, 1 << 40], ids=["kept", "made anew"])
+def test_blocks_are_those_of_the_frame_at_every_pass(tmp_path, monkeypatch, spare):
+    """The first pass leaves them on disk where there is room, and a second one reads them there."""
+    monkeypatch.setattr(scan, "PIECE", 100)
+    monkeypatch.setattr(scanned, "SPARE", spare)
+    path, rows = tmp_path / "rows.parquet", table().drop("name")
+    rows.write_parquet(path, row_group_size=70)
+    encoding = fit_encoding(rows, "label")
+    dataset = scan.scan(find([str(path)], "label"), Wanted("label"), given=[str(path)])
+    columns, whole = scanned.ScannedColumns(dataset.frame, encoding), encoding.transform(rows)
+    for _ in range(3):
+        parts = list(columns.blocks())
+        assert np.array_equal(np.concatenate([part.numeric for part in parts]), whole.numeric)
+        assert np.array_equal(
+            np.concatenate([part.levels.toarray() for part in parts]), whole.levels.toarray()
+        )
+        assert {part.features for part in parts} == {whole.features}
+        assert bool(columns.kept) == (spare == 0)
+
+
+def test_rows_that_are_alike_have_one_number():
+    """No others do, though many are near each other along any one direction."""
+    rows = table(3000).drop("name", "team", "weight")
+    rows = pl.concat([rows, rows.head(20)])
+    numbers = encoded._projected(fit_encoding(rows, "label").transform(rows))
+    mine = (
+        rows.drop("label").with_row_index().select("index", same=pl.struct(pl.exclude("index")).rank("dense"))
+    )
+    assert len(np.unique(numbers)) == mine["same"].n_unique()
+    assert np.array_equal(numbers[:20], numbers[-20:])
+
+
+def test_a_product_takes_one_thread_for_a_while():
+    before = torch.get_num_threads()
+    with one_thread():
+        assert torch.get_num_threads() == 1
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ from dataaudit.audits.explain.tables import (
 from dataaudit.audits.explain.trust import Trust, trust
 from dataaudit.audits.explain.without import Condition, LeftOut, leave_out
 from dataaudit.audits.health import Check, fit_checks
-from dataaudit.audits.perturbation import column_effects
+from dataaudit.audits.perturbation import column_effects, slope_pictures
 from dataaudit.audits.testset import Tested, predict, read_sources, with_numbers
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import DataError, SettingError, closest
@@ -132,8 +132,7 @@ def _explain(
     rows = whole.strongest(settings.top)
     influences = influence_table(explained, whole, rows, components=settings.show_components)
     near = nearest(trained, explained.tested, settings.top)
-    # Features of kernels and of networks have no names.
-    nameless = trained.network is not None or (trained.adopted is not None and trained.adopted.kernel)
+    nameless = trained.adopted is not None and trained.adopted.kernel  # its features have no names
     effects = [[] for _ in rows] if nameless else column_effects(trained, rows, block, seed=seed)
     parts = column_contributions(trained, explained.tested, against=explained.against, seed=seed)
     flip = None if settings.question is None else _flip(explained, settings.question)
@@ -147,7 +146,7 @@ def _explain(
         contributions=contribution_table(explained, parts),
         features=features_table(explained, effects, influences["train_row_id"].to_list()),
         probabilities=probability_table(explained),
-        cells=cells_table(explained, named),
+        cells=cells_table(explained, named, slope_pictures(trained, rows, block)),
         flip=flip_table(explained, removed, None if flip is None else flip.flip),
         without=pl.DataFrame(schema=LEFT_OUT) if left is None else left.without,
         without_classes=pl.DataFrame(schema=LEFT_OUT_CLASSES) if left is None else left.classes,

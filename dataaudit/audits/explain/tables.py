@@ -15,6 +15,7 @@ from dataaudit.audits.attribution import (
     ColumnContribution,
     Nearest,
     loss_without,
+    prediction_without,
     rank_by_size,
     relative_influence,
 )
@@ -47,6 +48,7 @@ Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 CELL = 100
+SLOPES = "pixels that its influence would move with"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def influence_table(
     delta = loss_without(explained.trained, explained.tested.block, rows)
     order = np.argsort(-np.abs(delta), kind="stable")
     rows, delta = rows[order], delta[order]
+    moves = prediction_without(explained.trained, explained.tested.block, rows)
     parts = (whole.influence, whole.without_train_loss, whole.without_hessian)
     place = [rank_by_size(part)[rows] for part in parts]
     none = np.full(len(rows), None, dtype=object)
@@ -123,6 +126,7 @@ def influence_table(
             "place": place[0],
             "place_without_train_loss": place[1] if components else none,
             "place_without_hessian": place[2] if components else none,
+            "delta_prediction_if_removed": pl.Series(moves).fill_nan(None),
         },
         schema_overrides=dict(INFLUENCES),
         strict=False,
@@ -213,10 +217,12 @@ def flip_table(explained: ExplainedRow, rows: Rows, flip: Flip | None) -> pl.Dat
     return table.select(FLIP.names()).cast(FLIP)
 
 
-def cells_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
-    """Return the table `CELLS` of some training rows and of the test row."""
+def cells_table(explained: ExplainedRow, rows: Rows, slopes: Sequence[tuple[int, str]]) -> pl.DataFrame:
+    """Return the table `CELLS` of some training rows, and pictures of theirs, and of the test row."""
     train, test = (explained.known, rows), (explained.tested.dataset, np.zeros(1, dtype=np.int64))
-    return cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
+    cells = cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
+    also = [(explained.known.row_id[at], SLOPES, picture, "train") for at, picture in slopes]
+    return pl.concat([cells, pl.DataFrame(also, schema=cells.schema, orient="row")])
 
 
 def explanation_provenance(

@@ -273,8 +273,6 @@ def _features(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the table of column effects, and per finding the columns that carry it, in words."""
     tables, named = [MismatchFindings.empty("features")], []
-    if trained.network is not None:  # whose features are of no single column
-        return tables[0], [""] * len(found)
     for number, (rows, errors) in enumerate(found, start=1):
         words = ""
         if number <= EXPLAINED and len(errors) and len(rows):
