@@ -294,7 +294,7 @@ class ScoreSolver(Solver[J]):
     def _notes(self, judged: J) -> tuple[str, ...]:
         what = "The leverage of all rows, and self-influence and leave-one-out values"
         error = f"at most {score_error(judged.trained.prepared.probes):.0%}; all else is exact"
-        return (note(what, judged.trained.estimated, error),)
+        return (note(what, judged.trained.estimated, error, shown=judged.order[: self.shown.first]),)
 
 
 def _most(trained: Trained) -> int:
@@ -303,10 +303,12 @@ def _most(trained: Trained) -> int:
     return int(WORK / (PRODUCTS * size.numbers * (size.k + 1)))
 
 
-def note(what: str, estimated: NDArray[np.bool_], error: str) -> str:
-    """Say what is estimated, and how well."""
+def note(what: str, estimated: NDArray[np.bool_], error: str, *, shown: Rows | None = None) -> str:
+    """Say what is estimated, in how many of the rows that are shown, and how well."""
+    among = 0 if shown is None else int(estimated[shown].sum())
+    first = f" ({among:,} of them among the first {len(shown):,})" if shown is not None and among else ""
     return (
-        f"{what} of {int(estimated.sum()):,} of {len(estimated):,} rows, marked “estimated” in "
+        f"{what} of {int(estimated.sum()):,} of {len(estimated):,} rows{first}, marked “estimated” in "
         f"labels.parquet, are estimates, with a standard error of {error}."
     )
 

@@ -1,6 +1,7 @@
 """Audits where no factor fits: the list, the values that are shown and the marks, against the exact ones."""
 
 import json
+import re
 
 import numpy as np
 import polars as pl
@@ -256,6 +257,7 @@ def test_where_solves_are_much_work_some_rows_are_exact_and_the_others_are_marke
         one = dataaudit.audit_labels(topics(), label="label", text="text", l2=1e-3, top=20, verify=0).findings
         found.append(one.labels)
     every, some = found
+    assert re.search(r"rows \(1\d of them among the first 20\), marked", " ".join(one.provenance.notes))
     assert some["estimated"].head(4).to_list() == [False] * 4
     assert some["estimated"].head(20).sum() > 10
     both = every.join(some.filter(~pl.col("estimated")), on="row", suffix="_found")
