@@ -36,7 +36,8 @@ the label nor the training loss nor H⁻¹ (section 2.3): what is alike need not
 the mean of that over cells drawn from the column's training distribution; a term of a text contributes its
 value times its coefficient. In log-odds.
 
-Cost: one solve with k columns, one pass over the training rows, one solve with k columns per row shown.
+Cost: one solve, one pass over the training rows, and for each row shown a solve with k columns by a factor,
+with two columns where there is none.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Attribution:
     influence: Reals  # (n,) I_up,loss, in nats times n
     without_train_loss: Reals  # (n,) the same as if no training row were fitted, in nats times n
     without_hessian: Reals  # (n,) the negative product of the two gradients
+    solved: Tensor  # (p,) H⁻¹ times the gradient of the test row
 
     def strongest(self, k: int) -> Rows:
         """Return the positions of the k most harmful and k most helpful rows; ties go by position."""
@@ -114,7 +116,8 @@ def attribute(trained: Trained, test: Block) -> Attribution:
         unfitted = _unfitted(s, block.y) if trained.quantity is None else r.sign()
         values = r * moved, unfitted * moved, r * alike
         parts.append(-torch.stack([value.sum(1) for value in values]))
-    return Attribution(*torch.cat(parts, 1).numpy())
+    influence, unfit, alike = torch.cat(parts, 1)
+    return Attribution(influence.numpy(), unfit.numpy(), alike.numpy(), along[:, 0])
 
 
 def rank_by_size(values: Reals) -> Rows:
@@ -153,13 +156,18 @@ def _scores_without(trained: Trained, test: Block, rows: Rows) -> tuple[Tensor, 
     s = model.scores(theta, test)
     if not len(rows):
         return s, s[:0]
-    v = solve(model.lifted(test))  # (p, k)
-    return s, s + own_steps(trained.objective, theta, solve, v=v, rows=torch.from_numpy(rows))
+    at, changed = torch.from_numpy(rows), trained.prepared.changed
+    if changed is None:
+        return s, s + own_steps(trained.objective, theta, solve, v=solve(model.lifted(test)), rows=at)
+    return s, s + model.moved(changed.steps(at), test)[0].T  # a solve a row, where that would take k
 
 
 def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
     """Return RelatIF of some training rows."""  # rows (b,), influence (b,) -> (b,)
-    block = trained.objective.rows.take(torch.from_numpy(rows))
+    at, changed = torch.from_numpy(rows), trained.prepared.changed
+    if changed is not None:
+        return np.asarray(influence / changed.self_influence(at).clamp_min(1e-300).sqrt().numpy())
+    block = trained.objective.rows.take(at)
     gradients = loss_gradients(trained.objective.model, trained.fit.theta, block)
     own = (gradients * trained.prepared.solve(gradients)).sum(0).clamp_min(1e-300).sqrt()
     return np.asarray(influence / own.numpy())

@@ -102,11 +102,13 @@ class _Probe:
         return -weight * (r * scored[:, self.k :]).sum(1) / self.trained.objective.rows.n
 
 
-def column_effects(trained: Trained, rows: Rows, test: Block, *, seed: int = 0) -> list[list[ColumnEffect]]:
-    """Return the effects of every column of some training rows."""  # rows (b,)
+def column_effects(
+    trained: Trained, rows: Rows, test: Block, *, solved: Tensor | None = None, seed: int = 0
+) -> list[list[ColumnEffect]]:
+    """Return the effects of every column of some training rows; H⁻¹ ∇ of the test loss may be at hand."""
     if not len(rows) or not len(test.y):
         return [[] for _ in rows]
-    probe = _probe(trained, test)
+    probe = _probe(trained, test, solved)
     offset = float(np.random.default_rng(seed).random())
     block = trained.objective.rows.take(torch.from_numpy(rows))
     gradients = [{} for _ in rows] if trained.network is not None else _gradients(probe, block)
@@ -114,7 +116,7 @@ def column_effects(trained: Trained, rows: Rows, test: Block, *, seed: int = 0) 
     encoded = trained.encoded
     if trained.network is not None:
         network = trained.network
-        swaps = (
+        swaps: Iterator[tuple[str, Reals, Tensor]] = (
             (name, share, probe.scored(network.design(cells)))
             for name, share, cells in swapped_cells(trained, network, network.frame[rows], offset)
         )
@@ -138,10 +140,12 @@ def column_effects(trained: Trained, rows: Rows, test: Block, *, seed: int = 0) 
     return found
 
 
-def _probe(trained: Trained, test: Block) -> _Probe:
+def _probe(trained: Trained, test: Block, solved: Tensor | None) -> _Probe:
     model, theta = trained.objective.model, trained.fit.theta
-    alike = Block(test.X, test.y, torch.full_like(test.weight, 1.0 / len(test.y)))
-    V = model.matrix(trained.prepared.solve(trained.loss_gradient(alike)[:, None])[:, 0])
+    if solved is None:
+        alike = Block(test.X, test.y, torch.full_like(test.weight, 1.0 / len(test.y)))
+        solved = trained.prepared.solve(trained.loss_gradient(alike)[:, None])[:, 0]
+    V = model.matrix(solved)
     return _Probe(trained, V, torch.cat([model.matrix(theta), V], dim=1))
 
 
@@ -219,7 +223,7 @@ def slope_pictures(trained: Trained, rows: Rows, test: Block) -> list[tuple[int,
     X = network.inputs(frame)
     if not X.is_floating_point():
         return []
-    slopes = network.slopes(frame, trained.fit.theta, _probe(trained, test).V.reshape(-1), y=y).abs()
+    slopes = network.slopes(frame, trained.fit.theta, _probe(trained, test, None).V.reshape(-1), y=y).abs()
     shown = (slopes / slopes.amax(1, keepdim=True).clamp_min(1e-300)).view(X.shape)
     if shown.dim() == 4:  # noqa: PLR2004 - rows, channels, height and width
         shown = shown.amax(1)

@@ -28,6 +28,8 @@ CLASSES_WORK: Final = 6e11  # and of several classes, where single rows take few
 # How much more work a factor of everything may be than one a class, with which a solve takes steps: on 2,000
 # digits 5 times the work, and *measured* 7 s less of 24 in an audit of labels, 21 of 29 in an explanation.
 SOLVES: Final = 10
+# Products with X, of one score, of all solves that an explanation takes: 64 columns of 25 steps, both ways.
+EXPLAINED: Final = 3200
 _FLOAT: Final = 8
 _ENTRY: Final = 12  # bytes of a number of a sparse matrix, with its place
 
@@ -91,7 +93,7 @@ class Size:
     def _by_classes(self, width: int) -> int:
         """Return the same for several classes: X in both precisions, both ways, and blocks."""
         K = self.k + 1
-        columns = columns_at_once(self.n, width, K, cached=self.entries > 0)
+        columns = columns_at_once(self.n, width, K, cached=False)
         vectors = 4 * K * columns * (4 * self.n + 12 * width)
         return 40 * self.numbers + 12 * BLOCKS + vectors + 4 * K * (KEPT * width + 6 * self.n)
 
@@ -109,6 +111,17 @@ class Size:
     def classwise_work(self) -> float:
         """Multiplications of a factor of each class, and the forms."""
         return float(self.n) ** 2 * self.d + (self.k + 1) * float(self.n) ** 3
+
+    @property
+    def explained_work(self) -> float:
+        """Multiplications of the solves for the rows that an explanation shows."""
+        return EXPLAINED * float(self.numbers + LINE * self.d) * self.k
+
+    @property
+    def explained_by_solves(self) -> bool:
+        """Whether these are fewer than any factor takes."""
+        factors = self.primal_work, self.dual_work, SOLVES * self.classwise_work
+        return self.k > 1 and self.explained_work < min(factors)
 
 
 def eliminated(numbers: int) -> int:

@@ -63,7 +63,7 @@ class Projected:
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Return estimates of the forms, and a solver."""
         if objective.model.loss.n_scores > 1:
-            return self._by_classes(objective, theta)
+            return self.by_classes(objective, theta, Classes.of(objective, theta, damping=self.damping))
         whole = replace(
             of_objective(objective, theta, damping=self.damping), full=_in_double(objective, theta)
         )
@@ -85,9 +85,8 @@ class Projected:
             probes=probes,
         )
 
-    def _by_classes(self, objective: Objective, theta: Tensor) -> Prepared:
+    def by_classes(self, objective: Objective, theta: Tensor, inverse: Classes) -> Prepared:
         """Return the same for several classes, whose forms would take k solves a row."""
-        inverse = Classes.of(objective, theta, damping=self.damping)
         whole = Coupled.of(objective, theta, damping=self.damping)
         probes = class_probes(objective)
         projected = cache(partial(inverse.project, probes, PROJECTED))
@@ -96,7 +95,7 @@ class Projected:
             solve=solve,
             quadratic_forms=lambda: projected().quadratic_forms(),
             joint_forms=lambda rows: projected().joint_forms(objective, rows),
-            residual=of_objective(objective, theta, damping=self.damping).residual(solve),
+            residual=TOLERANCE,  # of every solve
             method="conjugate gradients",
             reason=with_damping(self.reason, self.damping),
             damping=self.damping,

@@ -14,7 +14,6 @@ from dataaudit.audits.attribution import (
     Attribution,
     ColumnContribution,
     Nearest,
-    loss_without,
     prediction_without,
     rank_by_size,
     relative_influence,
@@ -103,13 +102,11 @@ class ExplainedRow:
 
 
 def influence_table(
-    explained: ExplainedRow, whole: Attribution, rows: Rows, *, components: bool
+    explained: ExplainedRow, whole: Attribution, rows: Rows, delta: Reals, *, components: bool
 ) -> pl.DataFrame:
-    """Return the table `INFLUENCES`, the row first whose removal changes the loss most."""  # rows (b,)
-    delta = loss_without(explained.trained, explained.tested.block, rows)
-    order = np.argsort(-np.abs(delta), kind="stable")
-    rows, delta = rows[order], delta[order]
-    moves = prediction_without(explained.trained, explained.tested.block, rows)
+    """Return the table `INFLUENCES`, the row first whose removal changes the loss most."""  # (b,), (n,)
+    rows = rows[np.argsort(-np.abs(delta[rows]), kind="stable")]
+    delta, moves = delta[rows], prediction_without(explained.trained, explained.tested.block, rows)
     parts = (whole.influence, whole.without_train_loss, whole.without_hessian)
     place = [rank_by_size(part)[rows] for part in parts]
     none = np.full(len(rows), None, dtype=object)
@@ -146,12 +143,13 @@ def _names(explained: ExplainedRow, rows: Rows) -> dict[str, Any]:
     }
 
 
-def neighbour_table(explained: ExplainedRow, whole: Attribution, near: Sequence[Nearest]) -> pl.DataFrame:
+def neighbour_table(
+    explained: ExplainedRow, whole: Attribution, near: Sequence[Nearest], delta: Reals
+) -> pl.DataFrame:
     """Return the table `NEIGHBOURS`: by cosine, then by Euclidean distance, the nearest first."""
     facts = NEAREST.facts
     tables = [pl.DataFrame(schema=facts)]
     for one in near:
-        delta = loss_without(explained.trained, explained.tested.block, one.rows)
         table = pl.DataFrame(
             {
                 **_names(explained, one.rows),
@@ -159,7 +157,7 @@ def neighbour_table(explained: ExplainedRow, whole: Attribution, near: Sequence[
                 "rank": np.arange(1, len(one.rows) + 1),
                 "value": one.values,
                 "influence": whole.influence[one.rows],
-                "delta_loss_if_removed": delta,
+                "delta_loss_if_removed": delta[one.rows],
             }
         )
         tables.append(table.select(facts.names()).cast(facts))
