@@ -1,9 +1,11 @@
 """A cell as people see it: text cut to length, a vector by its first numbers, pixels as a picture.
 
-A vector is taken for a picture where its numbers make a square, are none below 0, and fit one of the usual
-ranges, 0 to 1, 16 or 255: 28 × 28 numbers are looked at, not read. It is kept as a PNG of grey values
-(ISO/IEC 15948) in a ``data:`` URI, in the place of the cell's text; what is no such picture of ours, or is
-large, is text like any other.
+A vector is taken for a picture where its numbers make a square, or three (red, green and blue, plane by
+plane or pixel by pixel, whichever is smoother), are none below 0, and fit one of the usual ranges, 0 to 1, 16
+or 255: 28 × 28 numbers are looked at, not read. So are lists of rows of pixels, of any sides, and these with
+channels first or last, ``(3, h, w)`` or ``(h, w, 3)``, whatever their range: a large one by every second,
+third, … pixel. It is kept as a PNG (ISO/IEC 15948) in a ``data:`` URI, in the place of the cell's text; what
+is no such picture of ours, or is large, is text like any other.
 
 A text that has no room is shown by its beginning and the passage with most words of evidence. Head and tags
 of HTML, and the headers of a mail but for its subject, are left out there: they may be its first thousand
@@ -40,7 +42,9 @@ _COORDINATES: Final = 6  # of a vector that are shown
 _LARGE: Final = 1e6
 _RANGES: Final = (1.0, 16.0, 255.0)
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_HEADER: Final = struct.Struct(">IIBBBBB")  # width, height, bits, grey, and three zeros
+_HEADER: Final = struct.Struct(">IIBBBBB")  # width, height, bits, grey or colour, and three zeros
+_GREY, _COLOUR = 0, 2  # as PNG numbers them
+_CHANNELS: Final = (1, 3, 4)  # grey, colour, and colour with opacity, which is left out
 _HASHED: Final = 1 << 14  # rows at once, which bounds memory
 _HASH: Final = 8  # bytes: one pair among 10^6 rows is alike by chance once in 10^7 tables
 _DRAWN: Final = " ▀▄█"  # of two pixels, one above the other: none, upper, lower, both
@@ -97,61 +101,89 @@ def kept_cell(value: object, limit: int = KEPT, *, marks: Marks = ()) -> str:
     """Return a cell as the tables keep it: pixels as a picture, a passage of a long text, or `cell_text`."""
     if isinstance(value, str):
         return passage(value, marks, limit)
-    picture = picture_of(_numbers(value)) if isinstance(value, pl.Series | list) else None
+    picture = picture_of(_array(value)) if isinstance(value, pl.Series | list) else None
     return picture or cell_text(value, limit)
 
 
 def _vector_text(value: pl.Series | list[Any]) -> str:
-    numbers = _numbers(value)
-    if picture_of(numbers):
-        return pixels_text(numbers.size)
+    numbers = _array(value)
+    if (picture := picture_of(numbers)) and (pixels := pixels_of(picture)) is not None:
+        return pixels_text(pixels)
+    numbers = numbers.reshape(-1)
     begin = ", ".join(f"{number:.3g}" for number in numbers[:_COORDINATES])
     return f"{begin}{', …' if numbers.size > _COORDINATES else ''} ({numbers.size:,} numbers)"
 
 
-def _numbers(value: pl.Series | list[Any]) -> NDArray[np.float64]:
-    """Return the numbers of a vector, as far as it has any."""
-    series = pl.Series(value)
+def _array(value: pl.Series | list[Any]) -> NDArray[np.float64]:
+    """Return the numbers of a vector, or of rows of pixels, as far as it has any."""
+    series, shape = pl.Series(value), [len(value)]
     while isinstance(series.dtype, pl.List | pl.Array):
+        shape.append(len(series[0]) if len(series) and series[0] is not None else 0)
         series = series.explode()
     numbers: NDArray[np.float64] = series.cast(pl.Float64, strict=False).to_numpy()
-    return numbers
+    return numbers.reshape(shape) if math.prod(shape) == len(numbers) else numbers
 
 
 def picture_of(values: ArrayLike) -> str | None:
-    """Return pixels as a PNG in a ``data:`` URI, or None if they make no picture."""  # (s·s,)
-    pixels = np.asarray(values, dtype=np.float64).reshape(-1)
-    side = math.isqrt(pixels.size)
-    if side * side != pixels.size or not SIDES[0] <= side <= SIDES[1] or not np.isfinite(pixels).all():
+    """Return pixels as a PNG in a ``data:`` URI, or None if they make no picture."""
+    found = np.asarray(values, dtype=np.float64)
+    pixels, low = _laid_out(found), 0.0
+    if pixels is None or min(pixels.shape[:2]) < SIDES[0] or not np.isfinite(pixels).all():
         return None
     top = next((top for top in _RANGES if pixels.max() <= top), None)
     if top is None or pixels.min() < 0:
-        return None
-    return _encoded(np.rint(pixels * (255 / top)).astype(np.uint8).reshape(side, side))
+        if found.ndim < 3:  # noqa: PLR2004 - channels make it a picture, in whatever range
+            return None
+        low, top = float(pixels.min()), float(np.ptp(pixels)) or 1.0
+    return _encoded(np.rint((pixels - low) * (255 / top)).astype(np.uint8))
+
+
+def _laid_out(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return rows of pixels, (h, w) or (h, w, 3), of no more than `SIDES` allow."""
+    if values.ndim == 3 and values.shape[0] in _CHANNELS:  # noqa: PLR2004 - channels first
+        values = values.transpose(1, 2, 0)
+    if values.ndim == 3 and values.shape[2] in _CHANNELS:  # noqa: PLR2004 - and last
+        step = -(-max(values.shape[:2]) // SIDES[1])
+        found = values[::step, ::step, : max(1, values.shape[2] // 3 * 3)]
+        return found if found.shape[2] > 1 else found[:, :, 0]
+    if values.ndim == 2:  # noqa: PLR2004 - rows of grey
+        return values if max(values.shape) <= SIDES[1] else None
+    for channels in (1, 3):
+        side = math.isqrt(values.size // channels)
+        if values.ndim == 1 and SIDES[0] <= side <= SIDES[1] and channels * side**2 == values.size:
+            planes = values.reshape(channels, side, side).transpose(1, 2, 0)
+            whole = values.reshape(side, side, channels)
+            rough = [np.abs(np.diff(one, axis=1)).sum() for one in (planes, whole)]
+            return np.squeeze(planes if rough[0] <= rough[1] else whole, axis=() if channels > 1 else 2)
+    return None
 
 
 def pixels_of(text: str) -> NDArray[np.uint8] | None:
-    """Return the grey values of a picture that `picture_of` made."""  # -> (s, s)
+    """Return the values of a picture that `picture_of` made."""  # -> (h, w) or (h, w, 3)
     if not text.startswith(PREFIX):
         return None
     try:
         data = base64.b64decode(text.removeprefix(PREFIX), validate=True)
-        side = _HEADER.unpack_from(data, len(_SIGNATURE) + 8)[0]
+        width, height, _, kind, *_ = _HEADER.unpack_from(data, len(_SIGNATURE) + 8)
         start = data.index(b"IDAT") + 4
-        size = (side + 1) * side
+        channels = 3 if kind == _COLOUR else 1
+        size = (width * channels + 1) * height
+        if not all(SIDES[0] <= side <= SIDES[1] for side in (width, height)):
+            return None
         flat = zlib.decompressobj().decompress(data[start:], size + 1)  # never more than a picture's worth
     except (binascii.Error, struct.error, ValueError, zlib.error):
         return None
-    if not SIDES[0] <= side <= SIDES[1] or len(flat) != size:
+    if len(flat) != size:
         return None
-    pixels = np.frombuffer(flat, dtype=np.uint8).reshape(side, side + 1)[:, 1:]
+    pixels = np.frombuffer(flat, dtype=np.uint8).reshape(height, -1)[:, 1:]
+    pixels = pixels.reshape(height, width, channels) if channels > 1 else pixels
     return pixels if _encoded(pixels) == text else None
 
 
-def pixels_text(count: int) -> str:
-    """Return the size of a square picture in words."""
-    side = math.isqrt(count)
-    return f"{side} × {side} pixels"
+def pixels_text(pixels: NDArray[np.uint8]) -> str:
+    """Return the size of a picture in words."""  # (h, w) or (h, w, 3)
+    height, width = pixels.shape[:2]
+    return f"{height} × {width} pixels"
 
 
 def drawn(text: str) -> str:
@@ -159,16 +191,19 @@ def drawn(text: str) -> str:
     pixels = pixels_of(text)
     if pixels is None:
         return ""
-    bright = np.pad(pixels >= 128, ((0, len(pixels) % 2), (0, 0)))  # noqa: PLR2004 - half of the range
+    grey = pixels if pixels.ndim == 2 else pixels.mean(2)  # noqa: PLR2004 - rows and columns
+    bright = np.pad(grey >= 128, ((0, len(pixels) % 2), (0, 0)))  # noqa: PLR2004 - half of the range
     kinds = bright[::2] + 2 * bright[1::2].astype(np.intp)
     return "\n".join("".join(_DRAWN[kind] for kind in row).rstrip() for row in kinds)
 
 
-def _encoded(grey: NDArray[np.uint8]) -> str:
-    side = len(grey)
-    rows = np.pad(grey, ((0, 0), (1, 0)))  # each row begins with the number of its filter, none
+def _encoded(pixels: NDArray[np.uint8]) -> str:
+    (height, width), kind = pixels.shape[:2], _GREY if pixels.ndim == 2 else _COLOUR  # noqa: PLR2004 - likewise
+    rows = np.pad(
+        pixels.reshape(height, -1), ((0, 0), (1, 0))
+    )  # each begins with the number of its filter, none
     parts = [
-        (b"IHDR", _HEADER.pack(side, side, 8, 0, 0, 0, 0)),
+        (b"IHDR", _HEADER.pack(width, height, 8, kind, 0, 0, 0)),
         (b"IDAT", zlib.compress(rows.tobytes(), 9)),
         (b"IEND", b""),
     ]

@@ -42,6 +42,11 @@ def folder(mails, tmp_path):
         }
     )
     stays.write_parquet(tmp_path / "diabetes130.parquet")
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 9), dtype=np.uint8)
+    digits = pl.DataFrame(
+        {"label": np.arange(60) % 10, "pixels": pixels}, schema_overrides={"label": pl.UInt8}
+    )
+    digits.write_parquet(tmp_path / "mnist_test.parquet")
     return tmp_path
 
 
@@ -54,6 +59,7 @@ def folder(mails, tmp_path):
         ("table", 300, 2),
         ("table", 90, 3),
         ("table", 80, 4),
+        ("digits", 60, 2),
     ],
 )
 def test_rows_are_as_many_as_asked(folder, kind, rows, classes):
@@ -101,7 +107,14 @@ def test_the_command_is_measured(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("folds", "mails"), ("folds", "table"), ("cleanlab", "mails"), ("boosting", "table")]
+    ("name", "kind"),
+    [
+        ("folds", "mails"),
+        ("folds", "table"),
+        ("folds", "digits"),
+        ("cleanlab", "mails"),
+        ("boosting", "table"),
+    ],
 )
 def test_peers_say_how_suspect_each_row_is(name, kind, folder, tmp_path):
     if name == "cleanlab":

@@ -88,6 +88,31 @@ def test_any_reader_of_png_sees_the_same(tmp_path):
     np.testing.assert_array_equal(np.rint(imread(tmp_path / "a.png") * 255), values)
 
 
+COLOURS = np.linspace(0, 255, 3 * 9 * 12).round().reshape(3, 9, 12)
+
+
+@pytest.mark.parametrize("values", [COLOURS, COLOURS.transpose(1, 2, 0), np.vstack([COLOURS, COLOURS[:1]])])
+def test_colours_come_back_whichever_way_they_lie(values, tmp_path):
+    picture = picture_of(values)
+    np.testing.assert_array_equal(pixels_of(picture), COLOURS.transpose(1, 2, 0))
+    (tmp_path / "a.png").write_bytes(base64.b64decode(picture.removeprefix(PREFIX)))
+    np.testing.assert_array_equal(np.rint(imread(tmp_path / "a.png") * 255), COLOURS.transpose(1, 2, 0))
+    assert len(drawn(picture).splitlines()) == 5
+    assert cell_text(pl.Series(values)) == cell_text(values.tolist()) == "9 × 12 pixels"
+
+
+def test_colours_in_one_row_lie_as_is_smoother():
+    smooth = np.add.outer(np.arange(10), np.arange(10))[None] + np.array([0, 90, 200])[:, None, None]
+    for values in (smooth, smooth.transpose(1, 2, 0)):
+        np.testing.assert_array_equal(pixels_of(picture_of(values.ravel())), smooth.transpose(1, 2, 0))
+
+
+def test_channels_make_a_picture_in_any_range_and_size():
+    values = np.linspace(-2, 2, 150 * 90).reshape(1, 150, 90)
+    pixels = pixels_of(picture_of(values))
+    assert (pixels.shape, pixels.min(), pixels.max()) == ((50, 30), 0, 255)
+
+
 @pytest.mark.parametrize(
     "values",
     [

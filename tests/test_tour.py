@@ -80,6 +80,7 @@ warnings.simplefilter("ignore")
 random = np.random.default_rng(0)
 X = random.standard_normal((90, 2))
 y = np.where(X[:, 0] + random.standard_normal(90) / 2 > 0, "yes", "no")
+prices = 900 * X[:, 0] + random.standard_normal(90)
 frame = pl.DataFrame({"u": X[:, 0], "v": X[:, 1], "y": y})
 X_test, y_test = X[60:], y[60:]
 for name, rows in (("train", frame[:60]), ("test", frame[60:])):

@@ -19,6 +19,7 @@ _WIDE: Final = 26
 _METHODS: Final = {
     "cholesky": "exact: a factor of the {p:,} × {p:,} Hessian",
     "dual": "exact: a factor of the {nk:,} × {nk:,} matrix of the rows",
+    "solves": "exact: the rows that are shown are solved for",
     "classwise": "exact: a factor of an {n:,} × {n:,} matrix of the rows for each class",
     "projected": "estimates by {probes} random projections; rows that are shown are exact",
     None: "none: not even estimates fit",

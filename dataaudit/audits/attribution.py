@@ -36,7 +36,8 @@ the label nor the training loss nor H⁻¹ (section 2.3): what is alike need not
 the mean of that over cells drawn from the column's training distribution; a term of a text contributes its
 value times its coefficient. In log-odds.
 
-Cost: one solve with k columns, one pass over the training rows, one solve with k columns per row shown.
+Cost: one solve, one pass over the training rows, and for each row shown a solve with k columns by a factor,
+with two columns where there is none.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.audits.perturbation import swapped
+from dataaudit.audits.perturbation import swapped, swapped_scores
 from dataaudit.audits.testset import Tested
 from dataaudit.features.text import gram_columns, without_overlaps
 from dataaudit.influence.amip import own_steps
@@ -73,6 +74,7 @@ class Attribution:
     influence: Reals  # (n,) I_up,loss, in nats times n
     without_train_loss: Reals  # (n,) the same as if no training row were fitted, in nats times n
     without_hessian: Reals  # (n,) the negative product of the two gradients
+    solved: Tensor  # (p,) H⁻¹ times the gradient of the test row
 
     def strongest(self, k: int) -> Rows:
         """Return the positions of the k most harmful and k most helpful rows; ties go by position."""
@@ -114,7 +116,8 @@ def attribute(trained: Trained, test: Block) -> Attribution:
         unfitted = _unfitted(s, block.y) if trained.quantity is None else r.sign()
         values = r * moved, unfitted * moved, r * alike
         parts.append(-torch.stack([value.sum(1) for value in values]))
-    return Attribution(*torch.cat(parts, 1).numpy())
+    influence, unfit, alike = torch.cat(parts, 1)
+    return Attribution(influence.numpy(), unfit.numpy(), alike.numpy(), along[:, 0])
 
 
 def rank_by_size(values: Reals) -> Rows:
@@ -134,19 +137,37 @@ def _unfitted(s: Tensor, y: Tensor) -> Tensor:
 
 def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
     """Return what the removal of each of some training rows does to the loss of one test row, in nats."""
-    model, theta = trained.objective.model, trained.fit.theta
+    s, without = _scores_without(trained, test, rows)
+    change = trained.loss(without, test.y.expand(len(rows))) - trained.loss(s, test.y)
+    return np.asarray(change.numpy())
+
+
+def prediction_without(trained: Trained, test: Block, rows: Rows) -> Reals:
+    """Return what it does to a predicted number, in the unit of the label; of classes nan."""  # -> (b,)
+    if trained.quantity is None:
+        return np.full(len(rows), np.nan)
+    now, then = (trained.quantity.of_scores(s[:, 0].numpy()) for s in _scores_without(trained, test, rows))
+    return np.asarray(then - now)
+
+
+def _scores_without(trained: Trained, test: Block, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Return the scores of one test row, and without each of some training rows."""  # -> (1, k), (b, k)
+    model, theta, solve = trained.objective.model, trained.fit.theta, trained.prepared.solve
+    s = model.scores(theta, test)
     if not len(rows):
-        return np.zeros(0)
-    solve = trained.prepared.solve
-    v = solve(model.lifted(test))  # (p, k)
-    by = own_steps(trained.objective, theta, solve, v=v, rows=torch.from_numpy(rows))
-    s, y = model.scores(theta, test), test.y.expand(len(rows))
-    return np.asarray((trained.loss(s + by, y) - trained.loss(s, test.y)).numpy())
+        return s, s[:0]
+    at, changed = torch.from_numpy(rows), trained.prepared.changed
+    if changed is None:
+        return s, s + own_steps(trained.objective, theta, solve, v=solve(model.lifted(test)), rows=at)
+    return s, s + model.moved(changed.steps(at), test)[0].T  # a solve a row, where that would take k
 
 
 def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
     """Return RelatIF of some training rows."""  # rows (b,), influence (b,) -> (b,)
-    block = trained.objective.rows.take(torch.from_numpy(rows))
+    at, changed = torch.from_numpy(rows), trained.prepared.changed
+    if changed is not None:
+        return np.asarray(influence / changed.self_influence(at).clamp_min(1e-300).sqrt().numpy())
+    block = trained.objective.rows.take(at)
     gradients = loss_gradients(trained.objective.model, trained.fit.theta, block)
     own = (gradients * trained.prepared.solve(gradients)).sum(0).clamp_min(1e-300).sqrt()
     return np.asarray(influence / own.numpy())
@@ -186,11 +207,20 @@ def column_contributions(
 
     Of runs of characters that overlap, the largest alone.
     """
-    encoded = trained.encoded
-    if encoded is None:
+    encoded, network = trained.encoded, trained.network
+    if encoded is None and network is None:
         return []
+    offset = float(np.random.default_rng(seed).random())
     eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
     v = eye[against[0]] - eye[against[1]] if trained.classes else torch.ones(1, dtype=torch.float64)  # (k,)
+    if network is not None:
+        found = [
+            ColumnContribution(name, None, float((tested.scores - others)[0] @ v))
+            for name, others in swapped_scores(trained, network, tested.dataset.frame, offset)
+        ]
+        return sorted(found, key=lambda part: (-abs(part.value), part.column))
+    if encoded is None:
+        return []
     pull = trained.calibration[0] * (trained.objective.model.matrix(trained.fit.theta) @ v)  # (d+1,)
     x = tested.block.dense()[0]
     terms = [
@@ -198,7 +228,7 @@ def column_contributions(
         for feature, value in zip(trained.features, (x * pull)[:-1].tolist(), strict=True)
         if feature.kind == "term"
     ]
-    own, offset = float(x @ pull), float(np.random.default_rng(seed).random())
+    own = float(x @ pull)
     texts = {part.column for part in terms}
     whole = []
     for name, share, mixed in swapped(encoded, tested.columns, offset):

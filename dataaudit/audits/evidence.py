@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from dataaudit.audits.perturbation import swapped_scores
 from dataaudit.features import Columns
 from dataaudit.features.text import gram_columns, without_overlaps
 from dataaudit.memory import memory_limit
@@ -83,9 +84,21 @@ def contributions(
     trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, seed: int
 ) -> list[list[Contribution]]:
     """Return the strongest contributions for every given row, strongest first."""  # rows (b,)
-    if not len(rows) or trained.network is not None:  # whose features are of no single column
-        return [[] for _ in rows]
+    if not len(rows):
+        return []
     v = directions(trained, scores, rows)
+    if trained.network is not None:
+        own = trained.objective.scores(trained.fit.theta)[torch.from_numpy(rows)]
+        there, offset = trained.network.frame[rows], float(np.random.default_rng(seed).random())
+        parts = [
+            (name, ((own - others) * v).sum(1).tolist())
+            for name, others in swapped_scores(trained, trained.network, there, offset)
+        ]
+        each = [
+            [Contribution(int(row), name, None, values[at]) for name, values in parts if values[at]]
+            for at, row in enumerate(rows)
+        ]
+        return [sorted(mine, key=lambda c: (-abs(c.value), c.column))[:SHOWN_CONTRIBUTIONS] for mine in each]
     linear = np.array([f.kind == "term" or trained.encoded is None for f in trained.features])
     found = _linear_contributions(trained, rows, v, linear)
     if trained.encoded is not None:

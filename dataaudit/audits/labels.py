@@ -46,8 +46,6 @@ from dataaudit.solvers.base import threads
 from dataaudit.training.numbers import settled, value_checks, value_facts, value_noise
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
-# Stages in which rows are solved for that were estimates: those that the list shows, and may yet show.
-SOLVED: Final = ("solve for the first rows", "solve for rows that moved up")
 READ: Final = 500  # rows whose cells are kept for a review, evidence or not: as many as a page shows
 
 
@@ -69,8 +67,10 @@ def label_findings(
     top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
     with threads(1) as pool:  # refits leave a core idle, and evidence needs none of them
         refitting = pool.submit(_verify, judged, checked, settings.kept, on_step)
+        if trained.network is not None:  # a module is called by one thread at a time
+            refitting.result()
         on_step("evidence", 0, 2)
-        kept = settings.kept.below(f"evidence: {_how(trained)}")
+        kept = settings.kept.below(f"evidence: {trained.way}")
         reasons = kept.once("terms", partial(contributions, trained, scores, top, seed=settings.seed))
         on_step("evidence", 1, 2)
         with within(on_step, "evidence", done=1, parts=2):
@@ -173,48 +173,24 @@ def _judge(
     """Score the rows, and make exact what is estimated of those that are shown."""
     kept, prepared = settings.kept, trained.prepared
     if trained.given is None:
-        stage = f"score rows: {_how(trained)}"
+        stage = f"score rows: {trained.way}"
         with within(on_step, "score rows"):
             trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
     if trained.quantity is not None:
         trained = settled(trained)
         prepared = trained.prepared
     judged = Judged.of(dataset, target, trained, settings=settings)
-    probes = prepared.probes
-    if not probes:
+    if not prepared.probes:
         return judged
-    if trained.prepared.changed is not None:
-        from dataaudit.audits.estimates.scores import Solver  # noqa: PLC0415 - few data are so large
+    from dataaudit.audits.estimates.solves import ScoreSolver, Shown, Solver  # noqa: PLC0415 - few are so large
 
-        again = partial(Judged.of, dataset, target, settings=settings)
-        exact = Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
-        return replace(again(exact.trained, scores=exact.scores), checks=(exact.check,), notes=(exact.note,))
-    from dataaudit.audits.estimates import forms as estimate  # noqa: PLC0415 - few data are so large
-
-    drawn = estimate.sample(judged.scores, settings.seed)
-    shown = estimate.Shown(settings.top, _read(settings))
-    rows = np.union1d(drawn.rows, judged.order[: shown.asked])
-    for done in range(estimate.ROUNDS):
-        stage = SOLVED[min(done, len(SOLVED) - 1)]
-        on_step(stage, 0, len(rows))
-        with within(on_step, stage):
-            solved = judged.trained.sharpened(
-                rows, kept.below(f"solve for the first rows: {_how(trained)}: {done}")
-            )
-        judged = Judged.of(dataset, target, solved, settings=settings)
-        on_step(stage, len(rows), len(rows))
-        rows = estimate.candidates(
-            judged.trained, judged.scores, judged.order, shown=shown, ranking=judged.ranking
-        )
-        if not len(rows):
-            break
-    checks = (drawn.check(judged.scores.leverage, probes),)
-    return replace(judged, checks=checks, notes=estimate.notes(judged.trained, judged.scores))
-
-
-def _how(trained: Trained) -> str:
-    """Return what the scores of rows rest on besides the fit: it depends on the memory that is free."""
-    return f"{trained.prepared.method}, {trained.prepared.probes}"
+    again, top = partial(Judged.of, dataset, target, settings=settings), settings.top
+    if prepared.changed is None:
+        solver = Solver(again, Shown(top, _read(settings)), kept, on_step)
+    else:
+        solver = ScoreSolver(again, Shown(top, top), kept, on_step, prepared.changed)
+    judged, check, notes = solver.exact(judged, settings.seed)
+    return replace(judged, checks=(check,), notes=notes)
 
 
 def _read(settings: LabelOptions) -> int:
@@ -250,5 +226,5 @@ def _verify(
         judged.scores,
         rows,
         on_refit=lambda done: on_step(stage, done, total),
-        kept=kept.below(f"{stage}: {_how(judged.trained)}"),
+        kept=kept.below(f"{stage}: {judged.trained.way}"),
     )

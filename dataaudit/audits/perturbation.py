@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -33,18 +34,22 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.cells import cell_text
+from dataaudit.cells import cell_text, picture_of
 from dataaudit.data.dataset import Dataset
 from dataaudit.features import Columns, Feature
 from dataaudit.features.text import TextEncoder, gram_columns, without_overlaps
-from dataaudit.model.rows import Block, times
+from dataaudit.model.rows import Block
 from dataaudit.training.trained import Encoded, Trained
+
+if TYPE_CHECKING:
+    from dataaudit.training.networks.network import Network
 
 Reals = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 # Cells that a column is replaced by: all of them up to so many different ones, else evenly spaced ones.
 DRAWS = 64
+FEW = 16  # of them where a network makes features of every one
 # Terms of a row whose removal is reported, those of the largest effects.
 TERMS = 20
 CELL = 100
@@ -84,12 +89,12 @@ class _Probe:
     @property
     def k(self) -> int:
         """Number of scores."""
-        return self.V.shape[1]
+        return self.trained.objective.model.loss.n_scores
 
     def scored(self, X: Reals | csr_array | Tensor) -> Tensor:
         """Return ``[x̃Θ, x̃V]`` of rows."""  # (b, d) -> (b, 2k)
         X = torch.from_numpy(X) if isinstance(X, np.ndarray) else X
-        return times(X, self.coefficients[:-1]) + self.coefficients[-1]
+        return self.trained.objective.model.along(self.trained.fit.theta, self.V.reshape(-1), X)
 
     def influence(self, scored: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         """Return ω I_up,loss/n of rows on the mean loss of the test rows."""  # (b, 2k), (b,), (b,) -> (b,)
@@ -97,21 +102,28 @@ class _Probe:
         return -weight * (r * scored[:, self.k :]).sum(1) / self.trained.objective.rows.n
 
 
-def column_effects(trained: Trained, rows: Rows, test: Block, *, seed: int = 0) -> list[list[ColumnEffect]]:
-    """Return the effects of every column of some training rows."""  # rows (b,)
+def column_effects(
+    trained: Trained, rows: Rows, test: Block, *, solved: Tensor | None = None, seed: int = 0
+) -> list[list[ColumnEffect]]:
+    """Return the effects of every column of some training rows; H⁻¹ ∇ of the test loss may be at hand."""
     if not len(rows) or not len(test.y):
         return [[] for _ in rows]
-    probe = _probe(trained, test)
+    probe = _probe(trained, test, solved)
     offset = float(np.random.default_rng(seed).random())
     block = trained.objective.rows.take(torch.from_numpy(rows))
-    gradients = _gradients(probe, block)
+    gradients = [{} for _ in rows] if trained.network is not None else _gradients(probe, block)
     found: list[list[ColumnEffect]] = [[] for _ in rows]
     encoded = trained.encoded
-    swaps = (
-        _swap_features(probe, rows, offset)
-        if encoded is None
-        else _swap_columns(probe, encoded, rows, offset)
-    )
+    if trained.network is not None:
+        network = trained.network
+        swaps: Iterator[tuple[str, Reals, Tensor]] = (
+            (name, share, probe.scored(network.design(cells)))
+            for name, share, cells in swapped_cells(trained, network, network.frame[rows], offset)
+        )
+    elif encoded is None:
+        swaps = _swap_features(probe, rows, offset)
+    else:
+        swaps = _swap_columns(probe, encoded, rows, offset)
     now = probe.influence(probe.scored(block.X), block.y, block.weight)
     for name, share, scored in swaps:  # (R,), (b R, 2k): row by row
         y, weight = (values.repeat_interleave(len(share)) for values in (block.y, block.weight))
@@ -128,10 +140,12 @@ def column_effects(trained: Trained, rows: Rows, test: Block, *, seed: int = 0) 
     return found
 
 
-def _probe(trained: Trained, test: Block) -> _Probe:
+def _probe(trained: Trained, test: Block, solved: Tensor | None) -> _Probe:
     model, theta = trained.objective.model, trained.fit.theta
-    alike = Block(test.X, test.y, torch.full_like(test.weight, 1.0 / len(test.y)))
-    V = model.matrix(trained.prepared.solve(trained.loss_gradient(alike)[:, None])[:, 0])
+    if solved is None:
+        alike = Block(test.X, test.y, torch.full_like(test.weight, 1.0 / len(test.y)))
+        solved = trained.prepared.solve(trained.loss_gradient(alike)[:, None])[:, 0]
+    V = model.matrix(solved)
     return _Probe(trained, V, torch.cat([model.matrix(theta), V], dim=1))
 
 
@@ -172,6 +186,49 @@ def swapped(encoded: Encoded, rows: Columns, offset: float) -> Iterator[tuple[st
         donors, weight = _draws(encoded.columns, name, offset)
         originals = rows.take(np.repeat(np.arange(rows.n), len(donors)))
         yield name, weight, originals.with_column(name, encoded.columns.take(np.tile(donors, rows.n)))
+
+
+def swapped_cells(
+    trained: Trained, network: Network, frame: pl.DataFrame, offset: float
+) -> Iterator[tuple[str, Reals, pl.DataFrame]]:
+    """Yield, per column of a network's rows, the weights of the draws, and each row (b R) with each draw."""
+    table = trained.table
+    if table is None:
+        return
+    names = sorted({f.column for f in table.columns.features} & set(frame.columns))
+    for name in names if len(names) > 1 else ():  # of a single one it would be another row
+        donors, weight = _draws(table.columns, name, offset)
+        few = np.arange(0, len(donors), -(-len(donors) // FEW))
+        rows = frame[np.repeat(np.arange(frame.height), len(few))]
+        cells = network.frame[name].gather(np.tile(donors[few], frame.height))
+        share = weight[few] / weight[few].sum()
+        yield name, share, rows.with_columns(cells)
+
+
+def swapped_scores(
+    trained: Trained, network: Network, frame: pl.DataFrame, offset: float
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield, per column, the mean scores of a network's rows with the cells of others in it."""
+    for name, share, cells in swapped_cells(trained, network, frame, offset):
+        scores = network.scores(network.theta, network.inputs(cells))
+        yield name, torch.from_numpy(share) @ scores.view(frame.height, len(share), -1)
+
+
+def slope_pictures(trained: Trained, rows: Rows, test: Block) -> list[tuple[int, str]]:
+    """Return as pictures the size of I_pert,loss in every pixel that a network sees of training rows."""
+    network = trained.network
+    if network is None or not len(rows):
+        return []
+    frame, y = network.frame[rows], trained.objective.rows.y[torch.from_numpy(rows)]
+    X = network.inputs(frame)
+    if not X.is_floating_point():
+        return []
+    slopes = network.slopes(frame, trained.fit.theta, _probe(trained, test, None).V.reshape(-1), y=y).abs()
+    shown = (slopes / slopes.amax(1, keepdim=True).clamp_min(1e-300)).view(X.shape)
+    if shown.dim() == 4:  # noqa: PLR2004 - rows, channels, height and width
+        shown = shown.amax(1)
+    pictures = [picture_of(one.numpy()) for one in shown]
+    return [(row, one) for row, one in zip(rows.tolist(), pictures, strict=True) if one]
 
 
 def _draws(columns: Columns, name: str, offset: float) -> tuple[Rows, Reals]:

@@ -39,10 +39,11 @@ LEVERAGE: Final = 0.15  # share of its own fit, and nats, from which on one step
 MOVED: Final = 0.1
 STEPS: Final = FitSettings(tolerance=1e-10, max_steps=3)
 ENOUGH: Final = 1e-8  # of a gradient, where no factor brings it lower at little cost
+TRUE: Final = replace(SHARP, tolerance=1e-11)  # likewise, of true refits: a loss is off by less than DIGITS
 BY_LOSS, BY_INFLUENCE = 30, 12  # rows of either order that are looked at
 TOGETHER: Final = 12  # rows that are refitted at once
 _COST: Final = 20_000_000  # rows times parameters, all refined rows together
-_WORK: Final = 300_000_000_000  # multiplications with a factor of each class, likewise
+_WORK: Final = 100_000_000_000  # multiplications with a factor of each class, likewise
 _DIGITS: Final = 9  # after the point, of a refined score
 
 
@@ -165,8 +166,9 @@ def minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]
         return list(minimise_changes(objective, changes, starts=columns, solve=prepared.solve).T)
     changed = [change.of(objective) for change in changes]
     if prepared.changed is not None:
-        return [prepared.changed.refit(one, SHARP.tolerance, SHARP.max_steps) for one in changed]
-    fits = minimise_together(changed, starts, precondition=prepared.precondition, settings=SHARP)
+        return [prepared.changed.refit(one, TRUE.tolerance, TRUE.max_steps) for one in changed]
+    settings = TRUE if prepared.method == CLASSWISE else SHARP
+    fits = minimise_together(changed, starts, precondition=prepared.precondition, settings=settings)
     return [fit.theta for fit in fits]
 
 

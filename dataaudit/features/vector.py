@@ -89,16 +89,17 @@ def fit_vector(column: str, series: pl.Series) -> VectorEncoder:
 
 def cell_length(series: pl.Series) -> int | None:
     """Return how many numbers each cell has: -1 if they differ or are no numbers, None if all miss."""
-    dtype = series.dtype
-    if isinstance(dtype, pl.Array):
-        inner: pl.DataType = dtype
-        while isinstance(inner, pl.Array):
-            inner = inner.inner  # type: ignore[assignment]  # a class or an instance, both compare alike
-        return int(np.prod(dtype.shape)) if is_number(inner) else -1
-    if not isinstance(dtype, pl.List) or not is_number(dtype.inner):
-        return None if series.null_count() == len(series) else -1
-    lengths = series.list.len().drop_nulls().unique()
-    return None if lengths.is_empty() else int(lengths[0]) if len(lengths) == 1 else -1
+    cells, width = series.drop_nulls(), 1
+    if cells.is_empty():
+        return None
+    while isinstance(cells.dtype, pl.List | pl.Array):  # rows of pixels are lists of lists
+        own = [cells.dtype.size] if isinstance(cells.dtype, pl.Array) else None
+        lengths = own or cells.list.len().unique().to_list()
+        if len(lengths) != 1 or lengths[0] is None:
+            return -1
+        width *= lengths[0]
+        cells = cells.explode()
+    return width if series.dtype.is_nested() and is_number(cells.dtype) else -1
 
 
 def is_number(dtype: object) -> bool:

@@ -189,6 +189,7 @@ INFLUENCES: Final = schema(
     "kind own, effect words, rank whole",  # harmful or helpful; by size of the change
     "without_train_loss real, without_hessian real",  # parts of the formula, or null
     "place whole, place_without_train_loss whole, place_without_hessian whole",  # by size among all rows
+    "delta_prediction_if_removed real",  # of a number, in its unit; null of classes
 )
 NEAREST: Final = schema(
     "test_row_id test, measure own, rank whole",  # cosine or Euclidean distance of the encoded features
@@ -267,7 +268,12 @@ class ExplanationFindings(Tables):
     """The tables of one explanation, and their provenance."""
 
     LATER = frozenset({"without", "without_classes", "turned", "trust"})
-    UPGRADES = MappingProxyType({"flip": lambda frame: _widened(frame, FLIP)})
+    UPGRADES = MappingProxyType(
+        {
+            "flip": lambda frame: _widened(frame, FLIP),
+            "influences": lambda frame: _widened(frame, INFLUENCES),
+        }
+    )
 
     influences: Annotated[pl.DataFrame, INFLUENCES, removals]  # largest change of loss first
     neighbours: Annotated[pl.DataFrame, NEAREST, removals]

@@ -8,6 +8,7 @@ ask it here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,7 +17,7 @@ Route = Literal["cholesky", "dual", "classwise", "projected"]
 WORK: Final = 2e12  # multiplications up to which a factor is worth its exactness
 FORMS: Final = 4  # k × k matrices of a row that leave-one-out holds at a time
 PROBES, FEWEST = 64, 16  # random projections, and where memory is short
-ELIMINATED: Final = 2048  # columns times scores that `solvers.schur` eliminates
+ELIMINATED: Final = (1024, 2048)  # columns times scores that `solvers.schur` eliminates, of few rows and many
 # Right-hand sides at a time, and numbers of all their scores and parameters: of sparse rows as many as stay
 # in the cache, but not less than fill a line of it.
 COLUMNS, NUMBERS = 128, 2**25
@@ -27,6 +28,8 @@ CLASSES_WORK: Final = 6e11  # and of several classes, where single rows take few
 # How much more work a factor of everything may be than one a class, with which a solve takes steps: on 2,000
 # digits 5 times the work, and *measured* 7 s less of 24 in an audit of labels, 21 of 29 in an explanation.
 SOLVES: Final = 10
+# Products with X, of one score, of all solves that an explanation takes: 64 columns of 25 steps, both ways.
+EXPLAINED: Final = 3200
 _FLOAT: Final = 8
 _ENTRY: Final = 12  # bytes of a number of a sparse matrix, with its place
 
@@ -82,7 +85,9 @@ class Size:
             return self._by_classes(width)
         columns = columns_at_once(self.n, width, self.k, cached=self.entries > 0)
         vectors = self.k * columns * (16 * self.n + 128 * width)  # of both precisions
-        split = 8 * 2 * self.numbers + 4 * self.n * self.k**2 + 8 * 3 * (self.k + ELIMINATED) ** 2
+        split = (
+            8 * 2 * self.numbers + 4 * self.n * self.k**2 + 8 * 3 * (self.k + eliminated(self.numbers)) ** 2
+        )
         return 8 * self.n * self.k * probes + split + vectors
 
     def _by_classes(self, width: int) -> int:
@@ -106,6 +111,23 @@ class Size:
     def classwise_work(self) -> float:
         """Multiplications of a factor of each class, and the forms."""
         return float(self.n) ** 2 * self.d + (self.k + 1) * float(self.n) ** 3
+
+    @property
+    def explained_work(self) -> float:
+        """Multiplications of the solves for the rows that an explanation shows."""
+        return EXPLAINED * float(self.numbers + LINE * self.d) * self.k
+
+    @property
+    def explained_by_solves(self) -> bool:
+        """Whether these are fewer than any factor takes."""
+        factors = self.primal_work, self.dual_work, SOLVES * self.classwise_work
+        return self.k > 1 and self.explained_work < min(factors)
+
+
+def eliminated(numbers: int) -> int:
+    """Return how many columns times scores are eliminated at most: their block is not more than X."""
+    few, many = ELIMINATED
+    return min(many, max(few, math.isqrt(numbers)))
 
 
 def columns_at_once(n: int, width: int, k: int, *, cached: bool) -> int:

@@ -92,6 +92,8 @@ _LOSS: Final = (
     "Without it: what the loss of the test row does once the training row is removed, in nats. Carried by: "
     "with another cell there, or without the word, that loss would change by so much."
 )
+_BRIEF: Final = "Without it: what the loss of the test row does without the training row, in nats."
+_PREDICTION: Final = " By how much the prediction then moves is in the unit of the label."
 _ALIKE: Final = (
     "Training rows that look most like it. They know neither the labels nor the model: a near row need not "
     "matter, and a row that matters need not be near."
@@ -285,27 +287,30 @@ def _cells(f: ExplanationFindings, behind: list[Fact], rows: Rows) -> b.Fold:
 
 
 def _table(behind: list[Fact], *, bars: bool = False, brief: bool = False) -> b.Table:
+    number = any(row.get("delta_prediction_if_removed") is not None for row in behind)
+    # On a terminal, where there is less room, the signs of both changes say what a row is.
+    kind = ("",) * (not (brief and number))
+    head = ("prediction", "loss", *kind) if number else ("without it, the loss", *kind)
     rows = tuple(
         (
             str(row["rank"]),
             b.Cell(row["train_row_id"], NAME),
             b.Cell(row["label"], 40),
+            *((words.signed(row["delta_prediction_if_removed"], 3),) if number else ()),
             words.change(row["delta_loss_if_removed"]),
-            b.Words(row["kind"], _TONES.get(row["kind"], "")),  # type: ignore[arg-type]
+            *(b.Words(row["kind"], _TONES.get(row["kind"], "")) for _ in kind),  # type: ignore[arg-type]
             joined(_carrier(term, brief=brief) for term in row["carriers"][: 1 if brief else _NAMED]),
         )
         for row in behind
     )
     return b.Table(
         caption="Training rows behind it",
-        head=("", "training row", "label", "without it, the loss", "", "carried by"),
+        head=("", "training row", "label", *head, "carried by"),
         rows=rows,
         bars=lengths([row["delta_loss_if_removed"] for row in behind]) if bars else (),
         short=2 * _SHORT,
-        legend="Without it: what the loss of the test row does without the training row, in nats."
-        if brief
-        else _LOSS,
-        lead=_LOSS,
+        legend=_BRIEF + _PREDICTION * number if brief else _LOSS + _PREDICTION * number,
+        lead=_LOSS + _PREDICTION * number,
     )
 
 

@@ -255,6 +255,9 @@ def _who(f: Findings) -> tuple[Inline, ...]:
         more = f"; and {own.height - len(levels):,} more." if own.height > len(levels) else "."
         said.append(("By ", Cell(own["column"][0], 60), ", ", *common.joined(levels, "; "), more))
         said += [_without(f, own)]
+    asked = f.by["column"].unique(maintain_order=True)
+    if usual := [Cell(name, 60) for name in asked if name not in f.by.filter("significant")["column"]]:
+        said.append(("By ", *common.joined(usual), ", no level has more wrong labels than by chance."))
     return tuple(said)
 
 
@@ -304,7 +307,7 @@ def _together(f: Findings, *, copies: bool) -> tuple[Inline, ...]:
     parts: list[Inline] = []
     if column and n:
         mixed = round((1 / grouped.filter(pl.col("group_conflicts") > 0)["group_rows"]).sum())
-        differ = f" In {mixed:,} of them labels differ." if mixed else ""
+        differ = f" In {mixed:,} of them labels differ." if mixed and not f.provenance.is_number else ""
         said = f"{n:,} rows {_LEFT} in {groups:,} groups, those of one “"
         parts.append((said, Cell(str(column), 60), f"”.{differ}"))
     if alike.height and copies:

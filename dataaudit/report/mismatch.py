@@ -179,6 +179,8 @@ def _changed(cards: Sequence[Fact], n_errors: int) -> list[str]:
 def _what(one: Fact) -> str:
     if one["kind"] == "slice" and not one["n_train_rows"]:
         return "Test has rows that training lacks"
+    if one["cause"] == "level":
+        return "The level of the labels changed"
     return _CHANGED.get(one["kind"], "Changed")
 
 

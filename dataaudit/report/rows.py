@@ -300,7 +300,7 @@ def value_of(column: str, text: str | None) -> Value:
     """Return a value of a table of cells."""
     pixels = pixels_of(text) if text else None
     text = text or ""
-    return Value(column, text) if pixels is None else Value(column, pixels_text(pixels.size), text)
+    return Value(column, text) if pixels is None else Value(column, pixels_text(pixels), text)
 
 
 def values_of(cells: pl.DataFrame) -> dict[tuple[str, str], tuple[Value, ...]]:
@@ -353,7 +353,7 @@ def side_by_side(
     tells: Collection[str],
 ) -> Table:
     """Return rows one below another, each a name, a label, cells and evidence: the columns that tell most."""
-    columns = [value.column for value in next((values for _, _, values, _ in rows if values), ())]
+    columns = list(dict.fromkeys(value.column for _, _, values, _ in rows for value in values))
     shown = [columns[at] for at in chosen(columns, tells, most)]
     lines: list[Line] = []
     for name, label, values, terms in rows:

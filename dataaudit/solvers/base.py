@@ -27,6 +27,9 @@ class Changed(Protocol):
     ) -> Tensor:
         """Return the scores of the first row of each set where all of it leaves, or has a label y."""
 
+    def steps(self, rows: Tensor) -> Tensor:
+        """Return by how much θ moves where each of some rows leaves alone."""
+
     def self_influence(self, rows: Tensor) -> Tensor:
         """Return the influence of some rows on themselves."""
 

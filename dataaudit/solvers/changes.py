@@ -30,8 +30,9 @@ from dataaudit.solvers.newton import FitSettings, minimise_by_classes
 from dataaudit.solvers.operator import Product
 
 TOLERANCE: Final = 1e-3  # relative residual of a step
-SHARE: Final = 1e-4  # and of a solve for a form, which is off by the square of it
-LEFT: Final = 3e-7  # of a score after the last step, whose residual is that share of it
+SHARE: Final = 1e-3  # and of a solve for a form, which is off by the square of it
+STEP: Final = 1e-5  # and of one of θ, which single precision carries
+LEFT: Final = 3e-7  # of a score, or of θ, after the last step, whose residual is that share of it
 ROUNDS: Final = 30
 
 
@@ -57,6 +58,10 @@ class Changes:
             found.append(self._scores([sets[i] for i in some.tolist()], labels, guess))
         return torch.cat(found) if found else torch.empty(0, self.objective.model.loss.n_scores)
 
+    def steps(self, rows: Tensor) -> Tensor:
+        """Return by how much θ moves where each of some rows leaves alone."""  # (m,) -> (p, m)
+        return torch.cat([self._steps(some) for some in torch.split(rows, self.inverse.columns)], dim=1)
+
     def self_influence(self, rows: Tensor) -> Tensor:
         """Return rᵀ Q r of some rows, to the square of what a solve leaves."""  # (m,) -> (m,)
         return torch.cat([self._self_influence(some) for some in torch.split(rows, self.inverse.columns)])
@@ -74,6 +79,27 @@ class Changes:
         X = self.inverse.solve(B, SHARE)
         return (X * (2.0 * B - self.product(X))).sum(0)
 
+    def _steps(self, rows: Tensor) -> Tensor:
+        model, n, block = self.objective.model, self.objective.rows.n, self.objective.rows.take(rows)
+        changed, s = _Lifted.of(self.objective, list(rows[:, None])), model.scores(self.theta, block)
+        less = -model.curvature(self.theta, block) / n
+        V = torch.zeros(model.n_params, len(rows), dtype=torch.float64)
+        B = left = changed.add(V.clone(), block.weight[:, None] / n * model.loss.slope(s, block.y))
+        for _ in range(ROUNDS):
+            asked = (LEFT / 2 * B.norm(dim=0) / left.norm(dim=0).clamp_min(1e-300)).clamp(STEP, 0.5)
+            V = V + self._solved(changed, less, left, asked)
+            left = B - changed.bent(self.product, less)(V)
+            if bool((left.norm(dim=0) <= LEFT * B.norm(dim=0)).all()):
+                return V
+        raise SolveError("what the model is without a row could not be solved for", "raise --l2")
+
+    def _solved(self, changed: _Lifted, added: Tensor, B: Tensor, tolerance: float | Tensor) -> Tensor:
+        """Solve for B in single precision, the curvature of rows added to H."""
+        product, size = changed.bent(self.inverse.hessian.product, added), B.abs().amax(0).clamp_min(1e-300)
+        scaled, precondition = (B / size).float(), self.inverse.precondition
+        found, _ = conjugate_gradients(product, scaled, precondition=precondition, tolerance=tolerance)
+        return found.double() * size
+
     def _scores(self, sets: list[Tensor], y: Tensor | None, near: Tensor | None) -> Tensor:
         model, n = self.objective.model, self.objective.rows.n
         changed = _Lifted.of(self.objective, sets)
@@ -90,21 +116,7 @@ class Changes:
                 bent = weight[:, :, None] * model.loss.curvature(at, y)
                 pull = weight * model.loss.slope(at, y) + (bent @ (s + t - at)[:, :, None])[:, :, 0]
                 force, left = force - pull, left + bent
-            D = left.float()
-
-            def product(U: Tensor, D: Tensor = D) -> Tensor:
-                moved = (D @ changed.scores(U)[:, :, None])[:, :, 0]
-                return changed.add(self.inverse.hessian.product(U), moved)
-
-            left_over = changed.add(-HV, force)
-            size = left_over.abs().amax(0).clamp_min(1e-300)
-            step, _ = conjugate_gradients(
-                product,
-                (left_over / size).float(),
-                precondition=self.inverse.precondition,
-                tolerance=TOLERANCE,
-            )
-            V = V + step.double() * size
+            V = V + self._solved(changed, left, changed.add(-HV, force), TOLERANCE)
             before, t = t, changed.scores(V)
             at = s + t
             if float((t - before).abs().max()) * TOLERANCE <= LEFT:
@@ -145,6 +157,10 @@ class _Lifted:
         part = V.view(-1, k, V.shape[1])[self.feature, :, self.column]
         value = self.value.to(V.dtype)[:, None]
         return V.new_zeros(self.rows, k).index_add_(0, self.row, value * part)
+
+    def bent(self, product: Product, D: Tensor) -> Product:
+        """Return a product with a matrix to which ``Σ x̃ x̃ᵀ ⊗ D`` of each column's rows is added."""
+        return lambda U: self.add(product(U), (D.to(U.dtype) @ self.scores(U)[:, :, None])[:, :, 0])
 
     def add(self, V: Tensor, U: Tensor) -> Tensor:
         """Add ``x̃ ⊗ u`` of each row to its column, in place."""  # (p, m), (rows, k) -> (p, m)

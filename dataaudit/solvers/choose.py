@@ -20,6 +20,7 @@ from torch import Tensor
 from dataaudit.errors import SettingError
 from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.costs import least_bytes, route
+from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import ShardedRows
 from dataaudit.options import SOLVERS, require_damping, require_solver
@@ -30,6 +31,7 @@ from dataaudit.solvers.base import (
 )
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.cholesky import Cholesky
+from dataaudit.solvers.classes import Classes
 from dataaudit.solvers.classwise import Classwise
 from dataaudit.solvers.dual import Dual, Gram
 from dataaudit.solvers.iterative import Lissa, LowRank
@@ -47,6 +49,7 @@ def prepare(
     *,
     solver: str | CurvatureSolver | Cholesky | Dual = "auto",
     damping: float = 0.0,  # δ, which moves the solution of ``H x = b`` towards 0
+    inverse: Classes | None = None,  # of a nearby problem, by which solves are begun if solver is "auto"
     gram: Callable[[], Gram] | None = None,  # of the rows, if it was begun with `gram_ahead`
 ) -> Prepared:
     """Return (H + δ I)⁻¹ at θ by a solver's name or settings."""
@@ -58,6 +61,8 @@ def prepare(
         return _by_products(objective, theta, solver, damping=damping)
     require_solver(solver)
     exact: dict[str, Solver] = {"cholesky": Cholesky(damping=damping), "dual": Dual(damping=damping)}
+    if solver == "auto" and inverse is not None:
+        return _by_solves(objective, theta, inverse.at(objective, theta))
     if solver == "auto" or solver in exact:
         chosen = exact.get(solver) or choose_solver(objective, damping=damping)
         if gram is not None and isinstance(chosen, Dual):
@@ -132,6 +137,32 @@ def product_solver(name: str, *, ridge: float, least: float) -> CurvatureSolver:
         "arnoldi": LowRank(floor=ridge),
     }
     return settings[name]
+
+
+def few_solves(objective: Objective, solver: object, damping: float) -> bool:
+    """Return whether an explanation takes so few solves that no factor pays."""
+    free = solver == "auto" and not damping and objective.l2 > 0
+    rows, loss = objective.rows, objective.model.loss
+    return free and rows.in_memory and isinstance(loss, Softmax) and objective.size.explained_by_solves
+
+
+def _by_solves(objective: Objective, theta: Tensor, inverse: Classes) -> Prepared:
+    """Return an inverse for few solves; a factor is made when it is first asked for."""
+    settled = choose_solver(objective)
+    size = objective.size
+    factor_work = short(min(size.primal_work, size.dual_work, size.classwise_work))
+    reason = f"few solves take {short(size.explained_work)}flop, a factor {factor_work}flop"
+    found = Projected(reason).by_classes(objective, theta, inverse)
+    if isinstance(settled, Projected):
+        return found
+    factor = cache(partial(settled.prepare, objective, theta))
+    return replace(
+        found,
+        quadratic_forms=lambda: factor().quadratic_forms(),
+        joint_forms=lambda rows: factor().joint_forms(rows),
+        factored=lambda B: factor().solve(B),
+        probes=0,
+    )
 
 
 def _by_products(

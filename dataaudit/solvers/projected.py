@@ -40,8 +40,8 @@ from dataaudit.solvers.sketch import Sketch
 NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used
 TOLERANCE: Final = 5e-9  # and of one that is to be exact
 AGAIN: Final = 0.1  # of what is left of one
-FORM: Final = 1e-6  # share of a form that may be left, before most of that is added
-SOLVED: Final = 4e-7  # and to which it is solved for
+FORM: Final = 1e-6  # share of a form that may be left
+SOLVED: Final = 4e-7  # and to which it is solved for: it is reckoned while solving
 ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
 EXACT: Final = 1e-6  # relative residual that leaves nothing of a form
@@ -63,7 +63,7 @@ class Projected:
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Return estimates of the forms, and a solver."""
         if objective.model.loss.n_scores > 1:
-            return self._by_classes(objective, theta)
+            return self.by_classes(objective, theta, Classes.of(objective, theta, damping=self.damping))
         whole = replace(
             of_objective(objective, theta, damping=self.damping), full=_in_double(objective, theta)
         )
@@ -85,9 +85,8 @@ class Projected:
             probes=probes,
         )
 
-    def _by_classes(self, objective: Objective, theta: Tensor) -> Prepared:
+    def by_classes(self, objective: Objective, theta: Tensor, inverse: Classes) -> Prepared:
         """Return the same for several classes, whose forms would take k solves a row."""
-        inverse = Classes.of(objective, theta, damping=self.damping)
         whole = Coupled.of(objective, theta, damping=self.damping)
         probes = class_probes(objective)
         projected = cache(partial(inverse.project, probes, PROJECTED))
@@ -96,7 +95,7 @@ class Projected:
             solve=solve,
             quadratic_forms=lambda: projected().quadratic_forms(),
             joint_forms=lambda rows: projected().joint_forms(objective, rows),
-            residual=of_objective(objective, theta, damping=self.damping).residual(solve),
+            residual=TOLERANCE,  # of every solve
             method="conjugate gradients",
             reason=with_damping(self.reason, self.damping),
             damping=self.damping,

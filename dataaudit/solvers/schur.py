@@ -9,7 +9,8 @@ scores (as in `newton`). In text the frequent words carry nearly all curvature a
 20,000 mails of 63,621 words, 1,000 of them eliminated, a relative residual of 1e-3 takes 8 steps, where the
 diagonal alone takes 29. S is never formed: a step is a product with X and one with its transpose, in float32,
 on all cores, few right-hand sides at a time: *measured* on 100,000 texts of 67,375 words, products of 16 to
-32 columns are 4 times as fast as of 128, whose rows do not stay in the cache.
+32 columns are 4 times as fast as of 128, whose rows do not stay in the cache; and a form to 1e-8 takes 17
+steps with 447 columns eliminated, 13 with 1,024, 11 with 2,048.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from scipy.sparse import csr_array, hstack
 from torch import Tensor
 
 from dataaudit.errors import SolveError
-from dataaudit.model.costs import ELIMINATED, columns_at_once
+from dataaudit.model.costs import columns_at_once, eliminated
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.base import damped_ridge
 from dataaudit.solvers.cg import conjugate_gradients
@@ -101,12 +102,13 @@ class Schur:
 
     @classmethod
     def of(
-        cls, objective: Objective, theta: Tensor, *, damping: float = 0.0, most: int = ELIMINATED
+        cls, objective: Objective, theta: Tensor, *, damping: float = 0.0, most: int | None = None
     ) -> Schur:
         """Split the Hessian of an objective at θ."""
         X, n, k = objective.rows.X, objective.rows.n, objective.model.loss.n_scores
         bent = objective.hessian_diagonal(theta).view(-1, k)[:-1].sum(1).numpy()
         order = np.argsort(-bent, kind="stable")
+        most = eliminated(objective.size.numbers) if most is None else most
         f = min(most, _affordable(X, order)) // k
         first, rest = np.sort(order[:f]), np.sort(order[f:])
         W = (objective.curvature(theta) / n).float()

@@ -89,6 +89,8 @@ class Curve(ABC):
             self._try(l2)
         self.at(start)
         best = self._best()
+        if not self.dear:
+            self._try(best.l2 * STEP**-0.5)  # which is tried in the end, and is near to where the next starts
         lower = self._try(best.l2 / STEP)
         towards = 1 / STEP if lower.mean < best.mean else STEP
         while (further := self._try(best.l2 * towards)).mean < best.mean:

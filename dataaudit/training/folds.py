@@ -34,6 +34,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from dataaudit.model.rows import multiplied
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.classes import Products
 from dataaudit.solvers.operator import Product
@@ -167,7 +168,7 @@ class FoldPath(Curve):
 
     def _squared(self, W: Tensor) -> Tensor:
         """Return the sums of w x̃² over the rows."""  # (n, K) -> (d+1, K)
-        return self.X.square().T @ W
+        return multiplied(self.X.square().T, W)
 
     def _mean(self, Theta: Tensor) -> Tensor:
         """Return the mean of the folds, for features that are not centred and against the first class."""

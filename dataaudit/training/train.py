@@ -28,9 +28,10 @@ from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.base import one_thread, threads
-from dataaudit.solvers.choose import gram_ahead
+from dataaudit.solvers.choose import few_solves, gram_ahead
+from dataaudit.solvers.classes import Classes
 from dataaudit.solvers.dual import Gram
-from dataaudit.solvers.newton import Fit, minimise, minimise_hinge
+from dataaudit.solvers.newton import Fit, minimise, minimise_by_classes, minimise_hinge
 from dataaudit.solvers.operator import rough
 from dataaudit.training.adopt import adopt
 from dataaudit.training.checks import check_classes
@@ -60,6 +61,7 @@ def train(
     settings: TrainingOptions,
     *,
     scratch: Scratch | None = None,  # where X goes if the columns are on disk
+    solves: bool = False,  # whether few solves are all that is asked of the inverse Hessian
     on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
@@ -69,7 +71,7 @@ def train(
         return train_module(training, settings, on_step=on_step)
     if training.target.quantity is not None and scratch is not None:
         scratch.kept = None  # features may be written again, in another basis
-    found = _trained(training, settings, scratch, on_step)
+    found = _trained(training, settings, scratch, on_step, solves=solves)
     for number in range(CUTS):
         if found.quantity is None or found.quantity.is_count:
             break
@@ -84,7 +86,12 @@ def train(
 
 
 def _trained(
-    training: Training, settings: TrainingOptions, scratch: Scratch | None, on_step: StepCallback
+    training: Training,
+    settings: TrainingOptions,
+    scratch: Scratch | None,
+    on_step: StepCallback,
+    *,
+    solves: bool = False,
 ) -> Trained:
     columns, target, quantity = training.columns, training.target, training.target.quantity
     if scratch is not None and not isinstance(columns, Columns):
@@ -115,7 +122,7 @@ def _trained(
     rows = rows_of(training, choice.basis, scratch=scratch, on_step=on_step).on(settings.device)
     idle = scratch is not None and scratch.engine is not None and not isinstance(rows, ShardedRows)
     objective = Objective(rows, model(rows.width), choice.l2)
-    way = Inversion(settings.damping, settings.solver, next(iter(grams), None))
+    way = Inversion(settings.damping, settings.solver, next(iter(grams), None), solves=solves)
     fit, prepared, forms = fitted(objective, choice.theta, way, kept=kept, on_step=on_step)
     trained = Trained(
         given=forms,
@@ -180,6 +187,7 @@ class Inversion:
     damping: float
     solver: str = "auto"
     gram: Callable[[], Gram] | None = None  # of the rows, if it was begun with `gram_ahead`
+    solves: bool = False  # whether few solves are all that is asked of the inverse
 
 
 def fitted(
@@ -198,11 +206,18 @@ def fitted(
     on_step("fit", 0, 2)
     is_hinge = isinstance(objective.model.loss, SmoothHinge)
     to_minimum = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
+    inverse = None
+    if way.solves and few_solves(objective, way.solver, way.damping):
+        begin = torch.zeros(objective.model.n_params, dtype=torch.float64) if start is None else start
+        inverse = Classes.of(objective, begin)
+        to_minimum = partial(minimise_by_classes, objective, begin, inverse)
     with within(on_step, "fit", parts=2):
         fit = kept.once("fit", partial(to_minimum, kept=kept.below("fit")))
     fit.require_converged()
     on_step("fit", 1, 2)
-    prepared = invert(objective, fit.theta, solver=way.solver, damping=way.damping, gram=way.gram)
+    prepared = invert(
+        objective, fit.theta, solver=way.solver, damping=way.damping, gram=way.gram, inverse=inverse
+    )
     on_step("fit", 2, 2)
     if prepared.probes:
         on_step(f"influence is estimated by {prepared.probes} random projections: {prepared.reason}", 1, 1)

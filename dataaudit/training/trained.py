@@ -134,6 +134,11 @@ class Trained:
         apart: np.ndarray = order[np.sort(first)]
         return apart
 
+    @property
+    def way(self) -> str:
+        """What the scores of rows rest on besides the fit: it depends on the memory that is free."""
+        return f"{self.prepared.method}, {self.prepared.probes}"
+
     @cached_property
     def forms(self) -> Tensor:
         """Quadratic forms Q of all rows."""  # (n, k, k)

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from dataaudit.api.audits import audit_labels
-from dataaudit.audits.estimates.forms import intervals
+from dataaudit.audits.estimates.solves import intervals
 from dataaudit.findings.schemas import Findings
 from dataaudit.model import costs
 

@@ -5,12 +5,12 @@
                                      [--save FILE] [--picture FILE] [-- OPTIONS]
 
 Rows and flips are those of `scale.py`. `folds` is what cleanlab asks of its users: probabilities by five
-folds of scikit-learn's logistic regression, on tf-idf or on standardised and one-hot columns, made once; the
-order is cleanlab's self-confidence, and `cleanlab` puts its own label issues first. `boosting` takes
-scikit-learn's histograms instead, where there is no text. Each is a process of its own; printed are its
-seconds, processor seconds, largest memory and the average precision of the flips in its order. --threads says
-how many threads the linear algebra of all of them has: where others work too, threads that wait for each
-other are counted as work.
+folds of scikit-learn's logistic regression, on tf-idf, on standardised and one-hot columns, or on pixels from
+0 to 1, made once; the order is cleanlab's self-confidence, and `cleanlab` puts its own label issues first.
+`boosting` takes scikit-learn's histograms instead, where there is no text. Each is a process of its own;
+printed are its seconds, processor seconds, largest memory and the average precision of the flips in its
+order. --threads says how many threads the linear algebra of all of them has: where others work too, threads
+that wait for each other are counted as work.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def features_of(frame: pl.DataFrame) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         return TfidfVectorizer(sublinear_tf=True, min_df=2).fit_transform(frame["text"].to_list())
+    if "pixels" in frame.columns:
+        return frame["pixels"].to_numpy() / 255.0
     from sklearn.compose import make_column_selector, make_column_transformer
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 

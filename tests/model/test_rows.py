@@ -10,12 +10,21 @@ from dataaudit.errors import SettingError
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
-from dataaudit.model.rows import AT_ONCE, Block, MemoryRows, ahead
+from dataaudit.model.rows import AT_ONCE, FEW, Block, MemoryRows, ahead, multiplied
 
 
 def rows_of(X, block_bytes=2**26):
     n = X.shape[0]
     return MemoryRows(X, torch.arange(n) % 2, torch.ones(n, dtype=torch.float64), block_bytes)
+
+
+@pytest.mark.parametrize("columns", [1, 2, FEW, FEW + 1])
+def test_a_product_is_the_same_as_rows(columns):
+    A, B = (torch.randn(shape, dtype=torch.float64) for shape in ((7, 5), (5, columns)))
+    for left in (A, A.T.contiguous().T):
+        found = multiplied(left, B)
+        assert found.is_contiguous()
+        torch.testing.assert_close(found, torch.einsum("ab,bm->am", A, B))
 
 
 @pytest.mark.parametrize("block_bytes", [1, 2000, 40_000, 2**26])

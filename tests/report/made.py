@@ -76,6 +76,7 @@ def explanation():
                 at,
                 at + 3,
                 at + 1,
+                None,
             )
             for at, label, change, kind, does in (
                 (1, "yes", -0.03, "harmful", "lowers"),

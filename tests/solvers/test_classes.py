@@ -5,7 +5,7 @@ import pytest
 import torch
 from cases import make
 
-from dataaudit.influence.groups import Groups, scores_without_groups
+from dataaudit.influence.groups import Groups, group_step, scores_without_groups
 from dataaudit.influence.influence import self_influence
 from dataaudit.influence.leave_one_out import leave_one_out_scores, relabelled_scores
 from dataaudit.solvers import Cholesky, newton
@@ -92,6 +92,14 @@ def test_groups_leave_together(fitted):
     now = objective.scores(theta)
     along = ((estimated - now) * (expected - now)).sum(1) / (expected - now).square().sum(1).clamp_min(1e-30)
     assert float(along.median()) == pytest.approx(1.0, abs=0.3)
+
+
+def test_steps_of_single_rows_are_those_of_groups_of_one(fitted):
+    objective, theta, _, found = fitted
+    rows = torch.tensor([0, 3, 64, N - 1])
+    expected = torch.stack([group_step(objective, theta, row[None]) - theta for row in rows], dim=1)
+    steps = found.changed.steps(rows)
+    assert float(((steps - expected).norm(dim=0) / expected.norm(dim=0)).max()) < 1e-6
 
 
 def test_copies_share_a_form():

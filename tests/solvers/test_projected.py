@@ -160,3 +160,24 @@ def test_sparse_rows_make_the_block_that_dense_ones_make():
     columns = np.arange(0, 40, 2)
     found = schur._block(type(X)(few), columns, W)
     torch.testing.assert_close(found, schur._block(torch.from_numpy(few.toarray()), columns, W))
+
+
+@pytest.mark.parametrize("pair", [0, 1e9], ids=["pairs", "dense"])
+def test_a_weighted_gram_matrix_is_that_of_dense_algebra(monkeypatch, pair):
+    monkeypatch.setattr(schur, "PAIR", pair)
+    X, w = make("", 60, 40, 3, sparse=True).X, torch.linspace(-1.0, 2.0, 60)
+    dense = torch.cat([torch.from_numpy(X.toarray()), torch.ones(60, 1)], dim=1)
+    expected = dense.T @ torch.diag(w.double()) @ dense
+    torch.testing.assert_close(schur.weighted_gram(X, w), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 9, 60])
+def test_the_transpose_of_sparse_rows_is_multiplied_in_parts(monkeypatch, n):
+    monkeypatch.setattr(schur, "PART", 9)
+    monkeypatch.setattr(schur, "SHARE", 0)
+    X, U = make("", 60, 40, 3, sparse=True).X[:n], torch.rand(n, 3)
+    parts = schur.Transposed.of(X)
+    assert len(parts.parts) == max(1, -(-n // 9))
+    dense = torch.from_numpy(X.toarray()).float()
+    torch.testing.assert_close(parts @ U, dense.T @ U)
+    torch.testing.assert_close(parts.square() @ U, dense.square().T @ U)

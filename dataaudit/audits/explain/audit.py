@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.attribution import Rows, attribute, column_contributions, nearest
+from dataaudit.audits.attribution import Rows, attribute, column_contributions, loss_without, nearest
 from dataaudit.audits.conditions import without_extra
 from dataaudit.audits.explain.compare import (
     ModelComparison,
@@ -42,7 +42,7 @@ from dataaudit.audits.explain.tables import (
 from dataaudit.audits.explain.trust import Trust, trust
 from dataaudit.audits.explain.without import Condition, LeftOut, leave_out
 from dataaudit.audits.health import Check, fit_checks
-from dataaudit.audits.perturbation import column_effects
+from dataaudit.audits.perturbation import column_effects, slope_pictures
 from dataaudit.audits.testset import Tested, predict, read_sources, with_numbers
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import DataError, SettingError, closest
@@ -87,7 +87,10 @@ def explain_row(
     if settings.trust and is_module(settings.model):
         what = "trust is measured in the columns of a model of the tool's: got a network"
         raise SettingError(what, "leave it out: ModuleInfluence.neighbourhood says it of networks")
-    models = [train_model(training, settings.of_model(name), on_step=on_step) for name in settings.named]
+    few = settings.question is None and condition is None and not settings.trust
+    models = [
+        train_model(training, settings.of_model(name), solves=few, on_step=on_step) for name in settings.named
+    ]
     label, notes = _label(new, at, target)
     tested = _predict_one(models[0], new, at, label=label, encoding=training.encoding)
     on_step("explain", 0, 1)
@@ -130,11 +133,16 @@ def _explain(
     trained, block, seed = explained.trained, explained.tested.block, settings.seed
     whole = attribute(trained, block)
     rows = whole.strongest(settings.top)
-    influences = influence_table(explained, whole, rows, components=settings.show_components)
     near = nearest(trained, explained.tested, settings.top)
-    # Features of kernels and of networks have no names.
-    nameless = trained.network is not None or (trained.adopted is not None and trained.adopted.kernel)
-    effects = [[] for _ in rows] if nameless else column_effects(trained, rows, block, seed=seed)
+    delta, both = np.full(len(whole.influence), np.nan), np.unique(np.r_[rows, *(one.rows for one in near)])
+    delta[both] = loss_without(trained, block, both)
+    influences = influence_table(explained, whole, rows, delta, components=settings.show_components)
+    nameless = trained.adopted is not None and trained.adopted.kernel  # its features have no names
+    effects = (
+        [[] for _ in rows]
+        if nameless
+        else column_effects(trained, rows, block, solved=whole.solved, seed=seed)
+    )
     parts = column_contributions(trained, explained.tested, against=explained.against, seed=seed)
     flip = None if settings.question is None else _flip(explained, settings.question)
     none = np.zeros(0, dtype=np.int64)
@@ -143,11 +151,11 @@ def _explain(
     named = np.unique(np.concatenate([rows, removed, other, *(one.rows for one in near)]))
     return ExplanationFindings(
         influences=influences,
-        neighbours=neighbour_table(explained, whole, near),
+        neighbours=neighbour_table(explained, whole, near, delta),
         contributions=contribution_table(explained, parts),
         features=features_table(explained, effects, influences["train_row_id"].to_list()),
         probabilities=probability_table(explained),
-        cells=cells_table(explained, named),
+        cells=cells_table(explained, named, slope_pictures(trained, rows, block)),
         flip=flip_table(explained, removed, None if flip is None else flip.flip),
         without=pl.DataFrame(schema=LEFT_OUT) if left is None else left.without,
         without_classes=pl.DataFrame(schema=LEFT_OUT_CLASSES) if left is None else left.classes,

@@ -87,11 +87,12 @@ def train_model(
     training: Training,
     settings: TrainingOptions,
     *,
+    solves: bool = False,
     on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Return a model at its minimum: one of ours, trained, or the user's own, as it is."""
     if isinstance(settings.model, str) or is_module(settings.model):
-        return train(training, settings, on_step=on_step)
+        return train(training, settings, solves=solves, on_step=on_step)
     return train_adopted(training.dataset, training.target, settings, on_step=on_step)
 
 

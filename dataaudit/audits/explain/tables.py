@@ -14,7 +14,7 @@ from dataaudit.audits.attribution import (
     Attribution,
     ColumnContribution,
     Nearest,
-    loss_without,
+    prediction_without,
     rank_by_size,
     relative_influence,
 )
@@ -47,6 +47,7 @@ Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 CELL = 100
+SLOPES = "pixels that its influence would move with"
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,11 @@ class ExplainedRow:
 
 
 def influence_table(
-    explained: ExplainedRow, whole: Attribution, rows: Rows, *, components: bool
+    explained: ExplainedRow, whole: Attribution, rows: Rows, delta: Reals, *, components: bool
 ) -> pl.DataFrame:
-    """Return the table `INFLUENCES`, the row first whose removal changes the loss most."""  # rows (b,)
-    delta = loss_without(explained.trained, explained.tested.block, rows)
-    order = np.argsort(-np.abs(delta), kind="stable")
-    rows, delta = rows[order], delta[order]
+    """Return the table `INFLUENCES`, the row first whose removal changes the loss most."""  # (b,), (n,)
+    rows = rows[np.argsort(-np.abs(delta[rows]), kind="stable")]
+    delta, moves = delta[rows], prediction_without(explained.trained, explained.tested.block, rows)
     parts = (whole.influence, whole.without_train_loss, whole.without_hessian)
     place = [rank_by_size(part)[rows] for part in parts]
     none = np.full(len(rows), None, dtype=object)
@@ -123,6 +123,7 @@ def influence_table(
             "place": place[0],
             "place_without_train_loss": place[1] if components else none,
             "place_without_hessian": place[2] if components else none,
+            "delta_prediction_if_removed": pl.Series(moves).fill_nan(None),
         },
         schema_overrides=dict(INFLUENCES),
         strict=False,
@@ -142,12 +143,13 @@ def _names(explained: ExplainedRow, rows: Rows) -> dict[str, Any]:
     }
 
 
-def neighbour_table(explained: ExplainedRow, whole: Attribution, near: Sequence[Nearest]) -> pl.DataFrame:
+def neighbour_table(
+    explained: ExplainedRow, whole: Attribution, near: Sequence[Nearest], delta: Reals
+) -> pl.DataFrame:
     """Return the table `NEIGHBOURS`: by cosine, then by Euclidean distance, the nearest first."""
     facts = NEAREST.facts
     tables = [pl.DataFrame(schema=facts)]
     for one in near:
-        delta = loss_without(explained.trained, explained.tested.block, one.rows)
         table = pl.DataFrame(
             {
                 **_names(explained, one.rows),
@@ -155,7 +157,7 @@ def neighbour_table(explained: ExplainedRow, whole: Attribution, near: Sequence[
                 "rank": np.arange(1, len(one.rows) + 1),
                 "value": one.values,
                 "influence": whole.influence[one.rows],
-                "delta_loss_if_removed": delta,
+                "delta_loss_if_removed": delta[one.rows],
             }
         )
         tables.append(table.select(facts.names()).cast(facts))
@@ -213,10 +215,12 @@ def flip_table(explained: ExplainedRow, rows: Rows, flip: Flip | None) -> pl.Dat
     return table.select(FLIP.names()).cast(FLIP)
 
 
-def cells_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
-    """Return the table `CELLS` of some training rows and of the test row."""
+def cells_table(explained: ExplainedRow, rows: Rows, slopes: Sequence[tuple[int, str]]) -> pl.DataFrame:
+    """Return the table `CELLS` of some training rows, and pictures of theirs, and of the test row."""
     train, test = (explained.known, rows), (explained.tested.dataset, np.zeros(1, dtype=np.int64))
-    return cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
+    cells = cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
+    also = [(explained.known.row_id[at], SLOPES, picture, "train") for at, picture in slopes]
+    return pl.concat([cells, pl.DataFrame(also, schema=cells.schema, orient="row")])
 
 
 def explanation_provenance(

@@ -203,10 +203,10 @@ def search_mismatch(
     drawn = some.tested(trained, tested)
     world = World.of(some.trained, some.pair.train.frame, drawn, seed=settings.seed)
     world = replace(world, kept=kept.below(JUDGING))
-    with within(on_step, "slices"):  # its parts are as large as they were on two tables
-        with portion(0, 10, size=2):
+    with within(on_step, "slices"):  # in parts as they were on one table, of 20,000 hospital stays
+        with portion(0, 10):
             cuts = cut(some.pair.train, some.trained, drawn)
-        with portion(2, 10):
+        with portion(1, 10, size=2):
             slices = slice_table(Screen(some.trained, world), cuts, drawn)
         with portion(3, 10, size=7):
             suspects = suspects_of(some.pair, drawn, world, cuts=cuts, whole=some.is_whole)
@@ -273,8 +273,6 @@ def _features(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the table of column effects, and per finding the columns that carry it, in words."""
     tables, named = [MismatchFindings.empty("features")], []
-    if trained.network is not None:  # whose features are of no single column
-        return tables[0], [""] * len(found)
     for number, (rows, errors) in enumerate(found, start=1):
         words = ""
         if number <= EXPLAINED and len(errors) and len(rows):

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
@@ -36,6 +36,7 @@ ENTRY, FLOAT = 12, 8
 ALIKE_BYTES, ALIKE_ROWS = 256 << 20, 64  # as in `evidence`, which needs torch
 CUT_BYTES, KEPT = 64 << 20, 4  # of texts that are cut at a time, and bytes of words for each
 
+Way = Route | Literal["solves"]  # of few rows alone, for an explanation
 Work = tuple[float, float, float]  # multiplications dense and sparse, bytes looked at
 
 # Seconds on the machine of which `USUAL` are the speeds: fixed, and per 1e9 units of dense work, sparse work
@@ -174,7 +175,8 @@ def foreseen(training: Training, settings: TrainingOptions) -> dict[str, float]:
 def asked_of(settings: TrainingOptions) -> Asked:
     """Return what of the options decides on the costs."""
     top, verify = getattr(settings, "top", 0), getattr(settings, "verify", 0)
-    return Asked(settings.basis, settings.l2 is not None, top, verify)
+    few = getattr(settings, "audit", "") == "explain" and settings.solver == "auto" and not settings.damping
+    return Asked(settings.basis, settings.l2 is not None, top, verify, few)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ class Costs:
 
     stages: tuple[Stage, ...]
     size: Size
-    method: Route | None  # how the Hessian is inverted; None where nothing fits
+    method: Way | None  # how the Hessian is inverted; None where nothing fits
     on_disk: bool = False  # whether rows stay on disk
 
     @property
@@ -214,6 +216,7 @@ class Asked:
     l2: bool = False  # whether λ is given
     top: int = 100
     verify: int = 12
+    few: bool = False  # whether few rows are solved for
 
 
 def costs(shape: Shape, asked: Asked, *, limit: int, speeds: Speeds = USUAL, on_disk: int = 0) -> Costs:
@@ -221,7 +224,9 @@ def costs(shape: Shape, asked: Asked, *, limit: int, speeds: Speeds = USUAL, on_
     size = shape.design(asked.basis, limit)
     held = shape.cells + shape.encoded
     with_design = held + size.design
-    way = route(size, limit - with_design)
+    way: Way | None = route(size, limit - with_design)
+    if way and asked.few and size.explained_by_solves:
+        way = "solves"
     if on_disk:  # of rows on disk there is a Hessian, and no other factor
         way = "cholesky" if size.primal <= limit and not size.entries else None
     work = _work(shape, size, asked, way)
@@ -256,7 +261,7 @@ def seconds_of(figures: tuple[float, float, float, float], units: Work, speeds: 
     return fixed * USUAL.python / speeds.python + counted
 
 
-def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, int], int]:
+def _taken(shape: Shape, size: Size, way: Way | None) -> Callable[[str, int, int], int]:
     """Return what gives the bytes of a stage."""
     n, k = size.n, size.k
     factor = {
@@ -264,6 +269,7 @@ def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, i
         "dual": size.dual,
         "classwise": size.classwise,
         "projected": size.projected(PROBES),
+        "solves": size.projected(PROBES),
     }
     inverse = factor[way] if way else min(factor.values())
     scores = FLOAT * n * (4 * (k + 1) + 8) + size.forms
@@ -296,7 +302,7 @@ def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, i
     return taken
 
 
-def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str, Work]:
+def _work(shape: Shape, size: Size, asked: Asked, way: Way | None) -> dict[str, Work]:
     """Return the work of each stage: dense, sparse, bytes looked at."""
     n, d, k, K = size.n, size.d, size.k, shape.classes
     numbers = float(size.numbers)
@@ -329,7 +335,8 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
         some = min(n, PATH_ROWS)
         judged = 8 * (3 * (screened * tried**2 + tried**3) + some * tried**2 + tried**3)
         if K > 2:  # noqa: PLR2004 - by folds
-            judged = 8 * 2.0 * (3 * screened + some) * tried * K * 5 * 60 / 2
+            others = 3 * screened if shape.numeric or shape.features < PARAMETERS / k else 0  # bases
+            judged = 8 * 2.0 * (others + some) * tried * K * 5 * 60 / 2
         work["choose basis"] = (judged / (8 if asked.l2 else 1), 0.0, 0.0)
     work["fit"] = both(product(60 * k), (factors.get(way or "", 0.0), 0.0, 0.0))
     forms = (

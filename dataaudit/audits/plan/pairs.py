@@ -86,7 +86,11 @@ def pair_costs(
 ) -> Costs:
     """Count what an audit takes that fits the training rows and looks at test rows."""
     before = tuple(_without_imports(stage, speeds) for stage in fitted.stages if stage.name in BEFORE)
-    own = _explained(shape) if options.audit == "explain" else _traced(fitted, shape, test, roles, options)
+    own = (
+        _explained(fitted, shape)
+        if options.audit == "explain"
+        else _traced(fitted, shape, test, roles, options)
+    )
     rows = max(stage.bytes for stage in before if stage.name in ("fit", "read"))
     some = 0 if options.audit == "explain" else searched(shape.rows, len(roles), shape.features)
     after = tuple(
@@ -110,10 +114,10 @@ def searched(rows: int, columns: int, features: int) -> int:
     return min(rows, SEARCHED_ROWS, most)
 
 
-def _explained(shape: Shape) -> dict[str, Work]:
-    """Return the work of the stages of an explanation."""
-    numbers = float(shape.rows * shape.features)
-    return {"explain": (20.0 * numbers, 0.0, 0.0), "write": (0.0, 0.0, 0.0)}
+def _explained(fitted: Costs, shape: Shape) -> dict[str, Work]:
+    """Return the work of the stages of an explanation; solves are in single precision."""
+    solves = 0.25 * fitted.size.explained_work if fitted.method == "solves" else 0.0
+    return {"explain": (20.0 * shape.rows * shape.features + solves, 0.0, 0.0), "write": (0.0, 0.0, 0.0)}
 
 
 def _traced(

@@ -47,9 +47,9 @@ def compare_classes(
     value = float(np.abs(k / n - j / m).sum() / 2.0)
     yield Comparison(
         target, "label", None, value=value, p=chi_square(k, j), n=len(test),
-        found=f"The classes of “{target}” have other shares in test: {percent(value)} of the rows would have "
-        f"to change class ({percent(chance_variation(k, j))} by chance).",
-        otherwise=f"The classes of “{target}” have the same shares up to chance.",
+        found=f"The labels “{target}” have other shares in test: {percent(value)} of the rows would have "
+        f"to get another one ({percent(chance_variation(k, j))} by chance).",
+        otherwise=f"The labels “{target}” have the same shares up to chance.",
     )  # fmt: skip
     each = split_p(j, k + j, m / (n + m))
     for c in range(1 if len(classes) == 2 else 0, len(classes)):  # noqa: PLR2004 - the other one mirrors it
@@ -58,7 +58,7 @@ def compare_classes(
         shares, more = f"“{target} = {classes[c]}” in {share}", j[c] / m > k[c] / n
         yield Comparison(
             target, "label", classes[c], value=j[c] / m - k[c] / n, low=low, high=high, p=float(each[c]),
-            n=int(j[c]), found=f"{shares}: the class is {'more' if more else 'less'} frequent.",
+            n=int(j[c]), found=f"{shares}: they are {'more' if more else 'less'} frequent.",
             otherwise=f"{shares}: no more different than by chance.",
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 from torch import Tensor, nn
-from torch.func import grad, jvp
+from torch.func import grad, vjp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dataaudit.data.dataset import first_line
@@ -152,17 +152,16 @@ class Network:
         ways = self.fold.unfold(delta), self.fold.unfold(v)
 
         def influence(some: Tensor, labels: Tensor) -> Tensor:
-            (s, moved), (_, along) = (self._along(some, way) for way in ways)
-            return -(loss.slope(s + moved, labels) * along).sum()
+            s, pull = vjp(lambda theta: self.head(self.model.at(theta, some)), self.theta)[:2]
+            push = vjp(lambda slopes: pull(slopes)[0], torch.zeros_like(s))[1]  # w -> Jᵀ w is linear
+            moved, along = (push(way)[0] for way in ways)
+            value: Tensor = -(loss.slope(s + moved, labels) * along).sum()
+            return value
 
         pairs = zip(torch.split(X, ROWS), torch.split(y, ROWS), strict=True)
         with explained(), sdpa_kernel(SDPBackend.MATH):
             parts = [grad(influence)(*pair).detach().flatten(1) for pair in pairs]
         return torch.cat(parts)
-
-    def _along(self, X: Tensor, way: Tensor) -> tuple[Tensor, Tensor]:
-        s, along = jvp(lambda theta: self.head(self.model.at(theta, X)), (self.theta,), (way,))[:2]
-        return s, along
 
     def follows(self, column: str, places: NDArray[np.int64], by: NDArray[np.float64]) -> csr_array | None:
         """Return how much inputs move with numbers of a column of vectors; None if not in proportion."""
@@ -190,7 +189,9 @@ class Network:
     def _moved(
         self, row: pl.DataFrame, column: str, cells: NDArray[np.float64]
     ) -> NDArray[np.float64] | None:
-        frame = row[[0] * len(cells)].with_columns(pl.Series(column, cells.tolist()))
+        kind = row[column].dtype  # of lists it is found
+        real = pl.Array(pl.Float64, kind.shape) if isinstance(kind, pl.Array) else None
+        frame = row[[0] * len(cells)].with_columns(pl.Series(column, cells.tolist(), dtype=real))
         X = self.inputs(frame)
         return X.flatten(1).numpy() if X.is_floating_point() else None
 
@@ -288,8 +289,10 @@ def _framed(source: Sequence[Any]) -> tuple[pl.DataFrame, Callable[[pl.DataFrame
     X, y = (torch.as_tensor(part).detach().cpu() for part in source)
     if len(X) != len(y) or not len(X):
         raise SettingError(f"inputs and labels differ: got {len(X)} and {len(y)} rows", "give one each")
-    numbers = X.reshape(len(X), -1)
-    columns = {INPUT: pl.Series(numbers.tolist()), LABEL: y.reshape(-1).numpy()}
+    columns = {
+        INPUT: pl.Series(X.reshape(len(X), *(X.shape[1:] or [1])).numpy()),
+        LABEL: y.reshape(-1).numpy(),
+    }
     return pl.DataFrame(columns), partial(_shaped, shape=X.shape[1:], kind=X.dtype)
 
 
@@ -299,5 +302,5 @@ def is_bare(frame: pl.DataFrame) -> bool:
 
 
 def _shaped(frame: pl.DataFrame, *, shape: Sequence[int], kind: torch.dtype) -> Tensor:
-    numbers = np.array(frame[INPUT].to_list())
-    return torch.from_numpy(numbers).to(kind).reshape(len(numbers), *shape)
+    numbers = torch.from_numpy(np.array(frame[INPUT].to_numpy()))
+    return numbers.to(kind).reshape(len(numbers), *shape)

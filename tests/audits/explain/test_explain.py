@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from polars.testing import assert_frame_equal
 
 import dataaudit
 from dataaudit.audits.health import fit_checks
@@ -16,6 +17,7 @@ from dataaudit.errors import MissingColumn, SettingError
 from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.leave_one_out import refit_without
+from dataaudit.model import costs
 from dataaudit.options import LabelOptions
 from dataaudit.report import explain
 from dataaudit.training.encoded import encode_training, read_labelled
@@ -40,6 +42,14 @@ def texts(n, seed, _classes):
     random = np.random.default_rng(seed)
     text = [" ".join(random.choice(WORDS, 12)) for _ in range(n)]
     return pl.DataFrame({"text": text, "y": ["a" if t.count("alpha") > 1 else "b" for t in text]})
+
+
+def three_topics(n, seed, _classes):
+    random = np.random.default_rng(seed)
+    topic = random.integers(0, 3, n)
+    own = random.random((n, 12)) < 0.2
+    words = np.where(own, WORDS[topic][:, None], random.choice(WORDS, (n, 12)))
+    return pl.DataFrame({"text": [" ".join(row) for row in words], "y": WORDS[topic]})
 
 
 CASES = {"binary": (table, 2), "softmax": (table, 3), "text": (texts, 2)}
@@ -96,6 +106,28 @@ def test_relative_influence_divides_by_self_influence(case):
     own = (G * torch.linalg.solve(objective.hessian(theta), G)).sum(0).sqrt().numpy()
     found = by_row(why.influences, "relative_influence")
     np.testing.assert_allclose(found, by_row(why.influences, "influence") / own, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [table, three_topics])
+def test_few_solves_say_what_a_factor_says(make, monkeypatch):
+    """Of several classes, where a factor would be more work than all solves."""
+    frames = make(150, 0, 3), make(20, 1, 3)
+
+    def explained(**asked):
+        return dataaudit.explain(*frames, label="y", row=ROW, top=20, show_components=True, **asked).tables
+
+    expected = explained()
+    monkeypatch.setattr(costs, "EXPLAINED", 0)
+    found = explained()
+    assert found.provenance.solver == "conjugate gradients"
+    assert expected.provenance.solver != found.provenance.solver
+    assert found.health["ok"].all()
+    for name, keys in (("influences", "train_row"), ("neighbours", ("measure", "rank"))):
+        first, again = (getattr(one, name).sort(keys) for one in (expected, found))
+        assert_frame_equal(
+            again.drop("effect", strict=False), first.drop("effect", strict=False), rel_tol=1e-6
+        )
+    assert explained(flip="prediction").provenance.solver != "conjugate gradients"  # a search takes many
 
 
 @pytest.mark.parametrize("case", ["binary", "text"], indirect=True)  # the paper has two classes

@@ -113,6 +113,19 @@ def twin(case):
     return Twin(*case)
 
 
+def test_each_row_moves_the_prediction_as_one_newton_step_without_it(case, twin):
+    """Of a ridge regression that is exactly what training without the row does."""
+    frames, asked = given(case)
+    why, decoded = dataaudit.explain(*frames, **asked), twin.trained.quantity.of_scores
+    now = decoded(twin.tested.scores[3].numpy())[0]
+    for row, change in why.influences.select("train_row", "delta_prediction_if_removed").iter_rows():
+        refit, step = (decoded((twin.T[3] @ theta).numpy()) for theta in twin.minimum([row]))
+        assert change == pytest.approx(float(step - now), rel=1e-8, abs=1e-10)
+        assert change == pytest.approx(
+            float(refit - now), rel=1e-8 if case[0] == "regression" else 0.05, abs=1e-10
+        )
+
+
 def test_without_rows_is_one_newton_step_and_a_refit(case, twin):
     frames, asked = given(case)
     why = dataaudit.explain(*frames, **asked, without="x > 0.4", where="z > 0")

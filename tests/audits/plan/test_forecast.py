@@ -121,6 +121,14 @@ def test_the_way_is_chosen_by_work_and_room(size, limit, way):
     assert route(size, limit) == way
 
 
+def test_an_explanation_of_many_parameters_needs_no_factor():
+    one = Shape(2000, 10, 1_570_000, 0, 0, 784, 0, 0, 0, 0)
+    few, factored = (costs.costs(one, Asked(few=few), limit=2**33) for few in (True, False))
+    assert (few.method, factored.method) == ("solves", "cholesky")
+    assert few.bytes < factored.bytes / 2
+    assert few.seconds < factored.seconds
+
+
 def test_a_mismatch_that_does_not_fit_stays_on_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("dataaudit.data.size._SMALL", 10**6)
     path = tmp_path / "t.parquet"

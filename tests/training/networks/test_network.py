@@ -1,5 +1,6 @@
 """A network audited by every function: what is planted in digits is found, and proved by training again."""
 
+import json
 from dataclasses import replace
 from functools import cache, partial
 
@@ -13,7 +14,10 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import dataaudit
-from dataaudit import ModuleModel
+from dataaudit import ModuleModel, cli
+from dataaudit.audits.explain.tables import SLOPES
+from dataaudit.audits.vulnerability.gain import batch_of_rows, vector_slopes
+from dataaudit.cells import pixels_of
 from dataaudit.errors import DataError, SettingError
 
 L2, KINDS = 2e-3, (1, 4, 7, 9)
@@ -209,6 +213,196 @@ def test_two_classes_by_one_output():
     exact = dataaudit.audit_labels(columns, label="label", model=fit, verify=0, top=3)  # the same model
     losses = (one.labels.sort("row")["loo_loss"].to_numpy() for one in (audit, exact))
     assert next(losses) == pytest.approx(next(losses), rel=0.02)
+
+
+@cache
+def patients():
+    """Numbers and a category of 60 training rows and 30 test rows."""
+    random = np.random.default_rng(0)
+    kind, age = random.choice(["a", "b", "c"], 90), random.integers(20, 80, 90)
+    dose = random.normal(size=90).round(2)
+    score = (age - 50) / 15 + dose + (kind == "a") + 0.7 * random.normal(size=90)
+    frame = pl.DataFrame({"age": age, "dose": dose, "kind": kind, "ill": np.where(score > 0.3, "yes", "no")})
+    return frame[:60], frame[60:]
+
+
+def read(frame):
+    cells = frame.select((pl.col("age") - 50) / 15, "dose", (pl.col("kind") == "a").cast(float))
+    return torch.from_numpy(cells.to_numpy())
+
+
+def patients_net(X, y):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(X.shape[1], 3), nn.Tanh(), nn.Linear(3, 2)).double()
+    search = torch.optim.LBFGS(net.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure():
+        search.zero_grad()
+        loss = cross_entropy(net(X), y) + 0.005 * sum((p**2).sum() for p in net.parameters())
+        loss.backward()
+        return loss
+
+    search.step(closure)
+    return net.eval()
+
+
+@cache
+def patients_model():
+    train, _ = patients()
+    y = torch.from_numpy((train["ill"] == "yes").to_numpy()).long()
+    return ModuleModel(patients_net(read(train), y), cross_entropy, l2=0.01, features=read, seeds=2)
+
+
+@cache
+def attacks():
+    return dataaudit.vulnerability(*patients(), label="ill", model=patients_model(), tests=1)
+
+
+def test_a_network_of_two_outputs_is_trained_again_by_its_own_labels():
+    audit = dataaudit.audit_labels(patients()[0], label="ill", model=patients_model(), verify=3, top=3)
+    predicted, measured = (audit.tables.verification[name].to_numpy() for name in ("predicted", "measured"))
+    assert np.corrcoef(predicted, measured)[0, 1] > 0.9
+
+
+def test_changed_cells_raise_the_loss_as_predicted_and_training_again_says(tmp_path):
+    found = attacks()
+    losses = found.attacks.select("loss_before", "loss_predicted", "loss_after").to_numpy()
+    assert (np.diff(losses[:, 2]) >= 0).all()
+    assert (losses[:, 2] > 1.2 * losses[:, 0]).all()
+    rise = losses[:2, 1:] - losses[:2, :1]
+    assert 0.5 < rise[:, 0] @ rise[:, 1] / (rise[:, 1] @ rise[:, 1]) < 2
+    assert set(found.changes["kind"]) <= {"number", "category"}
+    assert "by all where a prediction flips" in " ".join(found.tables.provenance.notes)
+    frame = pl.read_csv(found.write_perturbed(tmp_path / "changed.csv"))
+    last = found.changes.filter(rows=found.attacks.filter("flipped")["rows"].min() or 1)
+    changed = [at for at in range(60) if frame.row(at) != patients()[0].row(at)]
+    assert changed == sorted(set(last["train_row"].to_list()))
+    assert "Test row" in (found.write(tmp_path / "found") / "report.html").read_text()
+
+
+def test_reach_is_that_of_cells_put_through_the_network():
+    story, (train, _) = attacks().story, patients()
+    probe, network = story.rows[0].probe, story.trained.network
+    row = int(story.rows[0].reach.columns["kind"].argmax())
+    block, gains = story.trained.objective.rows.take(torch.tensor([row])), []
+    for kind in "abc":
+        X = torch.from_numpy(network.design(train[[row]].with_columns(kind=pl.lit(kind))))
+        gains.append(float(probe.gain(probe.scored(X), block.y, block.weight)))
+    now = float(probe.gain(probe.scored(block.X), block.y, block.weight))
+    assert story.rows[0].reach.columns["kind"][row] == pytest.approx(max(gains) - now)
+
+
+@pytest.mark.parametrize("kind", ["tensors", "pixels"])
+def test_pixels_move_by_their_slope_through_the_network(kind):
+    train, test, _ = tensors()
+    model, label = tensor_model(), "label"
+    if kind == "pixels":
+        train, test = (
+            {"image": (X * 16).reshape(-1, 8, 8).byte().tolist(), "y": y} for X, y in (train, test)
+        )
+        train, test, label = pl.DataFrame(train), pl.DataFrame(test), "y"
+        shaped = lambda frame: torch.tensor(frame["image"].to_list()).float().flatten(1) / 16  # noqa: E731
+        model = replace(model, features=shaped)
+    found = dataaudit.vulnerability(train, test, label=label, model=model, tests=1)
+    attack, story = found.attacks.row(0, named=True), found.story
+    assert attack["loss_predicted"] > attack["loss_before"]
+    assert set(found.changes["kind"]) == {"pixels" if kind == "pixels" else "vector"}
+    probe, vector = story.rows[0].probe, story.training.domain.vectors[0]
+    change = story.training.untouched(0)
+    moved = change.vectors[0].copy()
+    moved[20] += 1e-3 * vector.width[20]
+    block = story.trained.objective.rows.take(torch.tensor([0]))
+    both = [replace(change, vectors=(values,)) for values in (change.vectors[0], moved)]
+    X = [story.training.made([one])[1] for one in both]
+    gains = [float(probe.gain(probe.scored(x), block.y, block.weight)) for x in X]
+    batch = batch_of_rows(story.training, block, np.array([0]))
+    slope = vector_slopes(probe, story.training, batch, at=0)[0, 20]
+    assert (gains[1] - gains[0]) / (moved[20] - change.vectors[0][20]) == pytest.approx(slope, rel=1e-2)
+
+
+def test_findings_of_a_table_are_applied_and_undone(tmp_path, capsys):
+    train = patients()[0]
+    ill = train["ill"].to_list()
+    ill[5] = {"yes": "no", "no": "yes"}[ill[5]]
+    data, found = tmp_path / "patients.csv", tmp_path / "found"
+    train.with_columns(ill=pl.Series(ill)).write_csv(data)
+    audit = dataaudit.audit_labels(data, label="ill", model=patients_model(), verify=0, top=20, by=["kind"])
+    assert set(audit.tables.by["level"]) == {"a", "b", "c"}
+    assert set(audit.tables.evidence["column"]) == {"age", "dose", "kind"}
+    audit.write(found)
+    run = json.loads((found / "provenance.json").read_text())["run_id"]
+    row = audit.labels.filter(row=5).row(0, named=True)
+    lines = [{"run_id": run}, {"row_id": row["row_id"], "action": "relabel", "label": row["suggested_label"]}]
+    (tmp_path / "decisions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    given = [str(found), str(tmp_path / "decisions.jsonl")]
+    fixed = tmp_path / "fixed.csv"
+    assert cli.main(["apply", *given, str(data), "-o", str(fixed)]) == 0
+    assert pl.read_csv(fixed).equals(train)
+    assert cli.main(["undo", f"{fixed}.journal.jsonl", "-o", str(tmp_path / "back.csv")]) == 0
+    assert (tmp_path / "back.csv").read_bytes() == data.read_bytes()
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+
+
+def test_tensors_have_no_file_to_change_unless_one_is_written(tmp_path, capsys):
+    (X, y), _, _ = tensors()
+    audit = labels_audit()
+    folder = audit.write(tmp_path / "found")
+    run = json.loads((folder / "provenance.json").read_text())["run_id"]
+    row = audit.labels.row(0, named=True)
+    lines = [{"run_id": run}, {"row_id": row["row_id"], "action": "relabel", "label": row["suggested_label"]}]
+    made = tmp_path / "decisions.jsonl"
+    made.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    data = tmp_path / "rows.parquet"
+    pl.DataFrame({"input": X.numpy(), "label": y.numpy()}).write_parquet(data)
+    assert cli.main(["apply", str(folder), str(made), str(data), "-o", str(tmp_path / "new.parquet")]) == 0
+    labels = pl.read_parquet(tmp_path / "new.parquet")["label"].to_numpy()
+    assert np.flatnonzero(labels != y.numpy()).tolist() == [row["row"]]
+
+
+def test_pages_show_pictures_in_colour_and_pixels_of_influence(tmp_path):
+    random = np.random.default_rng(0)
+    y = torch.from_numpy(random.integers(0, 2, 60))
+    X = torch.from_numpy(random.random((60, 3, 8, 10)) / 3)
+    X[torch.arange(60), 2 * y, 2:6, 3:7] += 0.6
+    net = (
+        nn.Sequential(nn.Conv2d(3, 2, 3, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(24, 2)).double().eval()
+    )
+    model = ModuleModel(net, cross_entropy, l2=0.01, seeds=1)
+    why = dataaudit.explain((X[:40], y[:40]), (X[40:], y[40:]), model=model, row=0, top=2)
+    cells = why.tables.cells
+    assert all(pixels_of(text).shape == (8, 10, 3) for text in cells.filter(column="input")["cell"])
+    slopes = cells.filter(column=SLOPES)
+    assert slopes.height == why.influences["train_row_id"].n_unique()
+    assert all(pixels_of(text).shape == (8, 10) for text in slopes["cell"])
+    assert SLOPES in (why.write(tmp_path / "why") / "report.html").read_text()
+    last = pl.DataFrame({"image": X.permute(0, 2, 3, 1).tolist(), "y": y.numpy()})
+    first = replace(model, features=lambda frame: torch.tensor(frame["image"].to_list()).permute(0, 3, 1, 2))
+    audit = dataaudit.audit_labels(last, label="y", model=first, verify=0, top=3)
+    assert all(pixels_of(text).shape == (8, 10, 3) for text in audit.tables.cells["cell"])
+
+
+def test_texts_are_shown_as_they_are_in_the_table(tmp_path):
+    words = [f"{'good' if at % 2 else 'bad'} film {at % 7}" for at in range(40)]
+    frame = pl.DataFrame({"text": words, "y": ["good" if at % 2 else "bad" for at in range(40)]})
+    embedded = lambda f: torch.tensor([[float("good" in t), len(t) / 9, 1.0] for t in f["text"]])  # noqa: E731
+    y = torch.arange(40) % 2
+    model = ModuleModel(patients_net(embedded(frame).double(), y), cross_entropy, l2=0.01, features=embedded)
+    audit = dataaudit.audit_labels(frame, label="y", text="text", model=model, verify=0, top=3)
+    assert set(audit.tables.cells["cell"]) <= set(words)
+    page = (audit.write(tmp_path / "found") / "report.html").read_text()
+    assert audit.tables.cells["cell"][0] in page
+
+
+def test_what_no_change_can_reach_is_said_in_a_line():
+    train, test = (side.with_columns(text=pl.col("kind") + " said so") for side in patients())
+    with pytest.raises(DataError, match="nothing may change") as error:
+        dataaudit.vulnerability(
+            *(side.select("text", "ill") for side in (train, test)), label="ill", text="text", tests=1,
+            model=replace(patients_model(), features=lambda frame: torch.tensor(
+                [[float(text[0] == kind) for kind in "abc"] for text in frame["text"]])),
+        )  # fmt: skip
+    assert "ModuleInfluence" in error.value.hint
 
 
 def test_what_cannot_be_audited_is_said_in_a_line():

@@ -123,6 +123,8 @@ class Offset:
     @property
     def advice(self) -> str:
         """What to do."""
+        if self.how.startswith("by "):  # of a number; of classes it is towards one
+            return f"Move the predictions of {self.what} {self.how}."
         return f"Shift the scores of {self.what} {self.how}."
 
     def apply(self, world: World, *, exact: bool) -> World:
