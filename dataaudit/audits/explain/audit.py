@@ -136,7 +136,9 @@ def _explain(
     near = nearest(trained, explained.tested, settings.top)
     delta, both = np.full(len(whole.influence), np.nan), np.unique(np.r_[rows, *(one.rows for one in near)])
     delta[both] = loss_without(trained, block, both)
-    influences = influence_table(explained, whole, rows, delta, components=settings.show_components)
+    influences = influence_table(
+        explained, whole, rows=rows, delta=delta, components=settings.show_components
+    )
     nameless = trained.adopted is not None and trained.adopted.kernel  # its features have no names
     effects = (
         [[] for _ in rows]
@@ -151,7 +153,7 @@ def _explain(
     named = np.unique(np.concatenate([rows, removed, other, *(one.rows for one in near)]))
     return ExplanationFindings(
         influences=influences,
-        neighbours=neighbour_table(explained, whole, near, delta),
+        neighbours=neighbour_table(explained, whole, near=near, delta=delta),
         contributions=contribution_table(explained, parts),
         features=features_table(explained, effects, influences["train_row_id"].to_list()),
         probabilities=probability_table(explained),

@@ -102,7 +102,7 @@ class ExplainedRow:
 
 
 def influence_table(
-    explained: ExplainedRow, whole: Attribution, rows: Rows, delta: Reals, *, components: bool
+    explained: ExplainedRow, whole: Attribution, *, rows: Rows, delta: Reals, components: bool
 ) -> pl.DataFrame:
     """Return the table `INFLUENCES`, the row first whose removal changes the loss most."""  # (b,), (n,)
     rows = rows[np.argsort(-np.abs(delta[rows]), kind="stable")]
@@ -144,7 +144,7 @@ def _names(explained: ExplainedRow, rows: Rows) -> dict[str, Any]:
 
 
 def neighbour_table(
-    explained: ExplainedRow, whole: Attribution, near: Sequence[Nearest], delta: Reals
+    explained: ExplainedRow, whole: Attribution, *, near: Sequence[Nearest], delta: Reals
 ) -> pl.DataFrame:
     """Return the table `NEIGHBOURS`: by cosine, then by Euclidean distance, the nearest first."""
     facts = NEAREST.facts
