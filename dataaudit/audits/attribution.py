@@ -157,9 +157,9 @@ def _scores_without(trained: Trained, test: Block, rows: Rows) -> tuple[Tensor, 
     if not len(rows):
         return s, s[:0]
     at, changed = torch.from_numpy(rows), trained.prepared.changed
-    if changed is not None:  # a solve a row, where that would take k
-        return s, s + model.moved(changed.steps(at), test)[0].T
-    return s, s + own_steps(trained.objective, theta, solve, v=solve(model.lifted(test)), rows=at)
+    if changed is None:
+        return s, s + own_steps(trained.objective, theta, solve, v=solve(model.lifted(test)), rows=at)
+    return s, s + model.moved(changed.steps(at), test)[0].T  # a solve a row, where that would take k
 
 
 def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:

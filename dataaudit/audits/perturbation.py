@@ -116,7 +116,7 @@ def column_effects(
     encoded = trained.encoded
     if trained.network is not None:
         network = trained.network
-        swaps = (
+        swaps: Iterator[tuple[str, Reals, Tensor]] = (
             (name, share, probe.scored(network.design(cells)))
             for name, share, cells in swapped_cells(trained, network, network.frame[rows], offset)
         )
@@ -223,7 +223,7 @@ def slope_pictures(trained: Trained, rows: Rows, test: Block) -> list[tuple[int,
     X = network.inputs(frame)
     if not X.is_floating_point():
         return []
-    slopes = network.slopes(frame, trained.fit.theta, _probe(trained, test).V.reshape(-1), y=y).abs()
+    slopes = network.slopes(frame, trained.fit.theta, _probe(trained, test, None).V.reshape(-1), y=y).abs()
     shown = (slopes / slopes.amax(1, keepdim=True).clamp_min(1e-300)).view(X.shape)
     if shown.dim() == 4:  # noqa: PLR2004 - rows, channels, height and width
         shown = shown.amax(1)

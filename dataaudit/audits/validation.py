@@ -43,7 +43,7 @@ TRUE: Final = replace(SHARP, tolerance=1e-11)  # likewise, of true refits: a los
 BY_LOSS, BY_INFLUENCE = 30, 12  # rows of either order that are looked at
 TOGETHER: Final = 12  # rows that are refitted at once
 _COST: Final = 20_000_000  # rows times parameters, all refined rows together
-_WORK: Final = 100_000_000_000  # multiplications with a factor of each class, likewise
+_WORK: Final = 300_000_000_000  # multiplications with a factor of each class, likewise
 _DIGITS: Final = 9  # after the point, of a refined score
 
 

@@ -93,8 +93,8 @@ def cell_length(series: pl.Series) -> int | None:
     if cells.is_empty():
         return None
     while isinstance(cells.dtype, pl.List | pl.Array):  # rows of pixels are lists of lists
-        lists = isinstance(cells.dtype, pl.List)
-        lengths = cells.list.len().unique().to_list() if lists else [cells.dtype.size]
+        own = [cells.dtype.size] if isinstance(cells.dtype, pl.Array) else None
+        lengths = own or cells.list.len().unique().to_list()
         if len(lengths) != 1 or lengths[0] is None:
             return -1
         width *= lengths[0]

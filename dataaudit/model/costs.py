@@ -93,7 +93,7 @@ class Size:
     def _by_classes(self, width: int) -> int:
         """Return the same for several classes: X in both precisions, both ways, and blocks."""
         K = self.k + 1
-        columns = columns_at_once(self.n, width, K, cached=self.entries > 0)
+        columns = columns_at_once(self.n, width, K, cached=False)
         vectors = 4 * K * columns * (4 * self.n + 12 * width)
         return 40 * self.numbers + 12 * BLOCKS + vectors + 4 * K * (KEPT * width + 6 * self.n)
 

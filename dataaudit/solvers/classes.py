@@ -179,8 +179,8 @@ class Classes:
     @property
     def columns(self) -> int:
         """How many right-hand sides are solved for at a time."""
-        (n, K), sparse = self.W.shape, self.hessian.X.forward.layout != torch.strided
-        return columns_at_once(n, len(self.hessian.ridge), K, cached=sparse)
+        n, K = self.W.shape
+        return columns_at_once(n, len(self.hessian.ridge), K, cached=False)
 
     def precondition(self, V: Tensor) -> Tensor:
         """Return T diag(H_a)⁻¹ Tᵀ V, nearly."""  # (p, m) -> (p, m)

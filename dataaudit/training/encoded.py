@@ -152,8 +152,10 @@ def encode_training(
 ) -> Training:
     """Encode the columns of labelled rows."""
     on_step("encode", 0, 1)
-    encoding, columns, *others = settings.kept.once("encode", partial(_encode, dataset, target, settings))
-    columns = columns or _columns(weighted(dataset, settings)[0], encoding)
+    scanned = list[Columns]()  # which leave blocks on disk, and are not kept
+    encode = partial(_encode, dataset, target, settings, scanned)
+    encoding, columns, *others = settings.kept.once("encode", encode)
+    columns = columns or (scanned or [_columns(weighted(dataset, settings)[0], encoding)])[0]
     on_step("encode", 1, 1)
     return Training(dataset, target, encoding, columns, *others)
 
@@ -177,8 +179,10 @@ def _columns(frame: pl.DataFrame, encoding: Encoding) -> Columns:
     return cast("Columns", ScannedColumns(frame, encoding))
 
 
-def _encode(dataset: Dataset, target: Target, settings: TrainingOptions) -> tuple[Any, ...]:
-    """Return the fields of `Training` but for the rows."""
+def _encode(
+    dataset: Dataset, target: Target, settings: TrainingOptions, scanned: list[Columns]
+) -> tuple[Any, ...]:
+    """Return the fields of `Training` but for the rows; columns of a table on disk are put in `scanned`."""
     frame, weight, notes = weighted(dataset, settings)
     roles = _roles(frame, dataset.unshared, settings)
     judged = isinstance(settings, LabelOptions)
@@ -188,7 +192,8 @@ def _encode(dataset: Dataset, target: Target, settings: TrainingOptions) -> tupl
     columns = _columns(frame, encoding)
     groups, said = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
     notes += said
-    kept = columns if isinstance(columns, Columns) else None  # what is on disk is there already
+    kept = columns if isinstance(columns, Columns) else None
+    scanned += () if kept else (columns,)
     notes += () if kept else (ON_DISK,)
     if not isinstance(settings, LabelOptions):
         return encoding, kept, weight, notes, groups

@@ -9,8 +9,9 @@ for as well, and says how far the estimates of all the others are off.
 **Forms.** Of one score a row, its form is a solve, from which all else follows.
 
 **Scores.** Of several classes the k × k form of a row would take k solves: its scores without itself take
-one, with another label for it one more, its influence on itself a third (`solvers.changes`). Its leverage
-stays what the projections say. By the rows that are drawn the estimates of all others are set right on the
+one, with another label for it one more, its influence on itself a third (`solvers.changes`). Where that would
+be much work it is done for some of the rows that are shown, and the others are marked. Leverage stays what
+the projections say. By the rows that are drawn the estimates of all others are set right on the
 whole: their blocks of one class each are off by nothing in sparse texts, by 10 to 25 % where all classes
 overlap.
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Generic, Protocol, TypeVar
+from typing import ClassVar, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ from dataaudit.solvers.base import Changed
 from dataaudit.statistics import Z95
 from dataaudit.training.trained import RowScores, Trained, suggested_classes
 
-SAMPLED: Final = 100  # rows by which the estimates are judged
+SAMPLED, FEWER = 100, 20  # rows by which the estimates are judged, of one score and of several
 MOST: Final = 4  # times the rows that are shown, solved for in one round at most
 MARGIN: Final = 1.03
 ROUNDS: Final = 8
@@ -44,8 +45,9 @@ COVERED: Final = 0.85  # least share of the sampled rows within their interval; 
 LARGEST: Final = (
     0.99  # leverage that an error may lead to: without a row that fits itself alone nothing is left
 )
-# Multiplications that solving may take, those of the first rows aside, and products with X that a row takes.
-WORK, PRODUCTS = 3e12, 100
+# Of several classes: multiplications that solving may take, products with X that a row takes, and rows that
+# are solved for anyway; one in so many more than are shown, as the list moves once more when all is exact.
+WORK, PRODUCTS, LEAST, EVERY = 2e11, 300, 20, 10
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -152,20 +154,25 @@ class Solver(Generic[J]):
     shown: Shown
     kept: Checkpoint
     on_step: StepCallback
+    sampled: ClassVar[int] = SAMPLED
 
     def exact(self, judged: J, seed: int) -> tuple[J, Check, tuple[str, ...]]:
         """Make the values of the first rows exact; say how far others are off, and what is estimated."""
-        n, before = len(judged.order), judged
-        drawn = np.sort(np.random.default_rng(seed).choice(n, min(n, SAMPLED), replace=False))
-        rows = np.union1d(drawn, judged.order[: self.shown.asked])
+        n, before, shown = len(judged.order), judged, self._first(judged)
+        drawn = np.sort(np.random.default_rng(seed).choice(n, min(n, self.sampled), replace=False))
+        rows = np.union1d(drawn, judged.order[: shown.asked])
         for done in range(ROUNDS):
             kept = self.kept.below(f"{STAGES[0]}: {judged.trained.way}: {done}")
             judged = self._step(min(done, 1), partial(self._solved, judged, drawn, kept), rows)
-            rows = candidates(judged, self._bounds(judged), self.shown)
+            rows = candidates(judged, self._bounds(judged), shown)
             if not len(rows):
                 break
         judged, check = self._finished(before, judged, drawn)
         return judged, check, self._notes(judged)
+
+    def _first(self, judged: J) -> Shown:
+        """Return how many of the first rows are solved for."""
+        return self.shown
 
     def _step(self, number: int, solve: Callable[[Rows], T], rows: Rows) -> T:
         """Solve for rows as a stage of its own."""
@@ -217,6 +224,12 @@ class ScoreSolver(Solver[J]):
     """The same for several classes: a row by its scores."""
 
     changed: Changed
+    sampled: ClassVar[int] = FEWER
+
+    def _first(self, judged: J) -> Shown:
+        """Return those that are shown, or as many as the work allows."""
+        first = min(self.shown.first, max(LEAST, _most(judged.trained) // 2))
+        return Shown(first, first)
 
     def _solved(self, judged: J, drawn: Rows, kept: Checkpoint, rows: Rows) -> J:
         trained, scores = judged.trained, judged.scores
@@ -239,8 +252,7 @@ class ScoreSolver(Solver[J]):
             "leave-one-out": (scores.loo_loss, scores.loo_loss - scores.train_loss),
             "self-influence": (scores.self_influence, scores.self_influence),
         }[judged.ranking]
-        size, solved = trained.objective.size, 0 if trained.exact is None else trained.exact.sum()
-        left = int(WORK / (PRODUCTS * size.numbers * (size.k + 1)) - solved)
+        left = _most(trained) - (0 if trained.exact is None else int(trained.exact.sum()))
         high = key + Z95 * score_error(trained.prepared.probes) * moved
         return Bounds(key, high, np.zeros(len(key), dtype=int), max(0, min(self.shown.first, left)))
 
@@ -248,7 +260,9 @@ class ScoreSolver(Solver[J]):
         """Solve for other labels and the influence of rows on themselves as well."""
         trained, scores, probes = judged.trained, judged.scores, judged.trained.prepared.probes
         other = np.flatnonzero(scores.suggested != before.scores.suggested)
-        rows = np.union1d(other, judged.order[: self.shown.first])
+        first, exact = self._first(judged).first, np.flatnonzero(~trained.estimated)
+        near = judged.order[: first + 1 + first // EVERY]
+        rows = np.union1d(other, np.intersect1d(near, exact))
         y, loss = trained.objective.rows.y[torch.from_numpy(drawn)], scores.train_loss[drawn]
         left = torch.from_numpy(_levelled(before, scores, drawn)[drawn])
         check = agreement(
@@ -259,6 +273,8 @@ class ScoreSolver(Solver[J]):
             probes=probes,
         )
         scores = self._step(2, partial(self._relabelled, judged), rows)
+        exact = np.intersect1d(rows, exact)  # all values of these are
+        trained = replace(trained, exact=np.isin(np.arange(len(scores.leverage)), exact))
         # As where all is exact, the rows of high leverage are refined.
         return self.again(trained, scores=refined(trained, scores)), check
 
@@ -278,13 +294,21 @@ class ScoreSolver(Solver[J]):
     def _notes(self, judged: J) -> tuple[str, ...]:
         what = "The leverage of all rows, and self-influence and leave-one-out values"
         error = f"at most {score_error(judged.trained.prepared.probes):.0%}; all else is exact"
-        return (note(what, judged.trained.estimated, error),)
+        return (note(what, judged.trained.estimated, error, shown=judged.order[: self.shown.first]),)
 
 
-def note(what: str, estimated: NDArray[np.bool_], error: str) -> str:
-    """Say what is estimated, and how well."""
+def _most(trained: Trained) -> int:
+    """Return how many rows of several classes may be solved for."""
+    size = trained.objective.size
+    return int(WORK / (PRODUCTS * size.numbers * (size.k + 1)))
+
+
+def note(what: str, estimated: NDArray[np.bool_], error: str, *, shown: Rows | None = None) -> str:
+    """Say what is estimated, in how many of the rows that are shown, and how well."""
+    among = 0 if shown is None else int(estimated[shown].sum())
+    first = f" ({among:,} of them among the first {len(shown):,})" if shown is not None and among else ""
     return (
-        f"{what} of {int(estimated.sum()):,} of {len(estimated):,} rows, marked “estimated” in "
+        f"{what} of {int(estimated.sum()):,} of {len(estimated):,} rows{first}, marked “estimated” in "
         f"labels.parquet, are estimates, with a standard error of {error}."
     )
 

@@ -152,7 +152,7 @@ class Network:
         ways = self.fold.unfold(delta), self.fold.unfold(v)
 
         def influence(some: Tensor, labels: Tensor) -> Tensor:
-            s, pull = vjp(lambda theta: self.head(self.model.at(theta, some)), self.theta)
+            s, pull = vjp(lambda theta: self.head(self.model.at(theta, some)), self.theta)[:2]
             push = vjp(lambda slopes: pull(slopes)[0], torch.zeros_like(s))[1]  # w -> Jᵀ w is linear
             moved, along = (push(way)[0] for way in ways)
             value: Tensor = -(loss.slope(s + moved, labels) * along).sum()

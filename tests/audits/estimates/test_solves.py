@@ -1,6 +1,7 @@
 """Audits where no factor fits: the list, the values that are shown and the marks, against the exact ones."""
 
 import json
+import re
 
 import numpy as np
 import polars as pl
@@ -162,7 +163,7 @@ def test_every_interval_is_as_wide_as_the_error():
 
 
 def test_rows_that_might_belong_to_the_first_are_asked_for(projected, monkeypatch):
-    monkeypatch.setattr(solves, "SAMPLED", 20)
+    monkeypatch.setattr(solves.Solver, "sampled", 20)
     asked = []
 
     def watched(*arguments, **options):
@@ -245,3 +246,22 @@ def test_where_solves_are_much_work_the_first_rows_are_exact_all_the_same(monkey
         assert not found.labels.head(10)["estimated"].any()
         marked.append(found.labels["estimated"].sum())
     assert marked[1] > marked[0]
+
+
+def test_where_solves_are_much_work_some_rows_are_exact_and_the_others_are_marked(monkeypatch):
+    monkeypatch.setattr(costs, "CLASSES_WORK", 0.0)
+    found = []
+    for work, least in ((solves.WORK, 20), (0.0, 4)):
+        monkeypatch.setattr(solves, "WORK", work)
+        monkeypatch.setattr(solves, "LEAST", least)
+        one = dataaudit.audit_labels(topics(), label="label", text="text", l2=1e-3, top=20, verify=0).findings
+        found.append(one.labels)
+    every, some = found
+    assert re.search(r"rows \(1\d of them among the first 20\), marked", " ".join(one.provenance.notes))
+    assert some["estimated"].head(4).to_list() == [False] * 4
+    assert some["estimated"].head(20).sum() > 10
+    both = every.join(some.filter(~pl.col("estimated")), on="row", suffix="_found")
+    both = both.filter(~pl.col("estimated"))
+    assert len(both) >= 4
+    for name in SOLVED:
+        np.testing.assert_allclose(both[f"{name}_found"], both[name], rtol=1e-5, atol=1e-5)
