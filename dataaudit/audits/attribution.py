@@ -216,7 +216,7 @@ def column_contributions(
     if network is not None:
         found = [
             ColumnContribution(name, None, float((tested.scores - others)[0] @ v))
-            for name, others in swapped_scores(trained, network, tested.dataset.frame, offset)
+            for name, others in swapped_scores(trained, network, frame=tested.dataset.frame, offset=offset)
         ]
         return sorted(found, key=lambda part: (-abs(part.value), part.column))
     if encoded is None:

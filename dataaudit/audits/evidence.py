@@ -92,7 +92,7 @@ def contributions(
         there, offset = trained.network.frame[rows], float(np.random.default_rng(seed).random())
         parts = [
             (name, ((own - others) * v).sum(1).tolist())
-            for name, others in swapped_scores(trained, trained.network, there, offset)
+            for name, others in swapped_scores(trained, trained.network, frame=there, offset=offset)
         ]
         each = [
             [Contribution(int(row), name, None, values[at]) for name, values in parts if values[at]]

@@ -8,6 +8,7 @@ out-of-sample scores a noise model gives the probability that its label is wrong
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -67,8 +68,7 @@ def label_findings(
     top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
     with threads(1) as pool:  # refits leave a core idle, and evidence needs none of them
         refitting = pool.submit(_verify, judged, checked, settings.kept, on_step)
-        if trained.network is not None:  # a module is called by one thread at a time
-            refitting.result()
+        wait([refitting] if trained.network else [])  # a module is called by one thread at a time
         on_step("evidence", 0, 2)
         kept = settings.kept.below(f"evidence: {trained.way}")
         reasons = kept.once("terms", partial(contributions, trained, scores, top, seed=settings.seed))
@@ -76,7 +76,6 @@ def label_findings(
         with within(on_step, "evidence", done=1, parts=2):
             alike = kept.once("neighbours", partial(neighbours, trained, scores, top))
         on_step("evidence", 2, 2)
-        refits = refitting.result()
     on_step("tables", 0, 1)
     said = provenance(dataset, target, trained, settings=settings, noise=noise, command=command)
     said = replace(
@@ -89,7 +88,7 @@ def label_findings(
         "health": check_health(
             trained,
             scores,
-            refits,
+            refitting.result(),
             random=random,
             data=(*trained.checks, *judged.checks),
             values=value_checks(trained, scores) if judged.values else None,
@@ -115,7 +114,7 @@ def label_findings(
         neighbours=neighbour_table(dataset, target, alike),
         cells=cell_table(dataset, trained, shown, reasons=reasons_of(reasons, alike)),
         selection=selection_table(trained),
-        verification=verification_table(dataset, refits),
+        verification=verification_table(dataset, refitting.result()),
         sample=sample,
         **tables,
         **by,

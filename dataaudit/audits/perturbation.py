@@ -118,7 +118,7 @@ def column_effects(
         network = trained.network
         swaps: Iterator[tuple[str, Reals, Tensor]] = (
             (name, share, probe.scored(network.design(cells)))
-            for name, share, cells in swapped_cells(trained, network, network.frame[rows], offset)
+            for name, share, cells in swapped_cells(trained, network.frame[rows], offset=offset)
         )
     elif encoded is None:
         swaps = _swap_features(probe, rows, offset)
@@ -189,11 +189,11 @@ def swapped(encoded: Encoded, rows: Columns, offset: float) -> Iterator[tuple[st
 
 
 def swapped_cells(
-    trained: Trained, network: Network, frame: pl.DataFrame, offset: float
+    trained: Trained, frame: pl.DataFrame, *, offset: float
 ) -> Iterator[tuple[str, Reals, pl.DataFrame]]:
     """Yield, per column of a network's rows, the weights of the draws, and each row (b R) with each draw."""
-    table = trained.table
-    if table is None:
+    network, table = trained.network, trained.table
+    if network is None or table is None:
         return
     names = sorted({f.column for f in table.columns.features} & set(frame.columns))
     for name in names if len(names) > 1 else ():  # of a single one it would be another row
@@ -206,10 +206,10 @@ def swapped_cells(
 
 
 def swapped_scores(
-    trained: Trained, network: Network, frame: pl.DataFrame, offset: float
+    trained: Trained, network: Network, *, frame: pl.DataFrame, offset: float
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield, per column, the mean scores of a network's rows with the cells of others in it."""
-    for name, share, cells in swapped_cells(trained, network, frame, offset):
+    for name, share, cells in swapped_cells(trained, frame, offset=offset):
         scores = network.scores(network.theta, network.inputs(cells))
         yield name, torch.from_numpy(share) @ scores.view(frame.height, len(share), -1)
 
