@@ -206,7 +206,7 @@ def minimise_changes(
 ) -> Tensor:
     """Return the minima of problems that each differ in some rows, by shared passes."""  # (p, m) -> (p, m)
     thetas = starts.clone()
-    blocks, before = [objective.rows.take(change.rows) for change in changes], torch.inf
+    blocks, before = [objective.rows.take(change.rows) for change in changes], 0.0
     for _ in range(PASSES):
         gradients = _gradients(objective, thetas)
         for j, (change, block) in enumerate(zip(changes, blocks, strict=True)):
@@ -214,7 +214,8 @@ def minimise_changes(
         step = solve(gradients)
         thetas -= step
         length = float((step.norm(dim=0) / thetas.norm(dim=0).clamp_min(1.0)).max())
-        if length * min(1.0, length / before) <= CHANGED:  # so long would the next one be
+        fall = min(1.0, length / before) if before else 1.0
+        if length * fall <= CHANGED:  # so long would the next step be
             break
         before = length
     return thetas

@@ -27,6 +27,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from paper import Floats, arguments, table
+from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 from torch import Tensor
 
@@ -91,7 +92,9 @@ def read(folder: Path) -> Mails:
     words = CountVectorizer(analyzer=tokens, min_df=5)
     X, X_test = words.fit_transform(frame["text"]), words.transform(test_frame["text"])
     rows, test = (
-        MemoryRows(part.astype(np.float64), torch.from_numpy(of), torch.ones(len(of), dtype=torch.float64))
+        MemoryRows(
+            csr_array(part, dtype=np.float64), torch.from_numpy(of), torch.ones(len(of), dtype=torch.float64)
+        )
         for part, of in ((X, y), (X_test, y_test))
     )
     counts = Objective(rows, LinearModel(Softmax(2), rows.width), L2)
