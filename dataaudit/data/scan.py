@@ -237,11 +237,6 @@ def as_frame(scanned: Scanned) -> pl.DataFrame:
     return cast("pl.DataFrame", scanned)
 
 
-def is_scanned(frame: object) -> bool:
-    """Whether a frame lies on disk."""
-    return isinstance(frame, Scanned)
-
-
 def scan(
     found: Found, wanted: Wanted, *, given: Sequence[str | Path], scratch: Scratch | None = None
 ) -> Dataset:

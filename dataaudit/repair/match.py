@@ -23,7 +23,6 @@ GONE: Final = "no labelled row has its id now"
 CHANGED: Final = "its cells have changed since the audit"
 LOST: Final = "no labelled row holds now what it held in the audit"
 COPIES: Final = "several rows hold the same, so that the one that was meant is unknown"
-_PLACES: Final = ("row_id", "row", "line", "label")
 
 
 @dataclass(frozen=True, slots=True)

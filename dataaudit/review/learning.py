@@ -117,11 +117,6 @@ def with_calibration(health: pl.DataFrame, bins: Sequence[Bin]) -> pl.DataFrame:
     return pl.concat([others, pl.DataFrame([check], schema=HEALTH, orient="row")])
 
 
-def _deviations(n: int, due: float, found: int) -> float:
-    """Return how far a bin is off, in standard deviations; half a row counts for nothing: bins are small."""
-    return float(max(abs(found - due) - 0.5, 0.0) / max(due * (1.0 - due / n), 0.25) ** 0.5)
-
-
 def _check(findings: Findings, decisions: Decisions) -> None:
     """Refuse decisions that are not of these findings, or name a class that no row has."""
     run = findings.provenance.run_id

@@ -19,7 +19,6 @@ from dataaudit.errors import SolveError
 from dataaudit.model.objective import Objective
 
 N_PROBES: Final = 4
-MANY: Final = 2**21  # parameters of which one probe says as much as four of fewer
 N_SIGNS: Final = 64  # that estimate a diagonal
 ROUGH: Final = 0.01  # relative residual from which on an estimate is rough enough to warn of
 LEAST: Final = 1e-6  # of the largest entry of a diagonal: what is estimated may come out negative
@@ -83,7 +82,7 @@ class Curvature:
 
     def residual(self, solve: Product) -> float:
         """Return the largest ``‖A solve(b) - b‖ / ‖b‖`` over seeded probes: one solve, one product."""
-        B = self.normal(N_PROBES if self.n_params < MANY else 1, 0)
+        B = self.normal(N_PROBES, 0)
         return float(((self.product(solve(B)) - B).norm(dim=0) / B.norm(dim=0)).max())
 
 

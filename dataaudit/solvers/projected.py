@@ -95,7 +95,7 @@ class Projected:
             solve=solve,
             quadratic_forms=lambda: projected().quadratic_forms(),
             joint_forms=lambda rows: projected().joint_forms(objective, rows),
-            residual=TOLERANCE,  # of every solve
+            residual=TOLERANCE,  # that every solve is checked for
             method="conjugate gradients",
             reason=with_damping(self.reason, self.damping),
             damping=self.damping,
