@@ -240,7 +240,7 @@ def _interval(rows: Sample, fitted: Fitted, *, together: float) -> tuple[float, 
     reach = math.exp(fitted.theta[0]) * (rows.scores.max(axis=0) - rows.scores.min(axis=0)) + 1e-9
     covariance = _covariance(rows, fitted)
     grid = np.linspace(-3.5, 3.5, 141)
-    counts, weights = [], []
+    counts, logs = [], []
     for tail in _TAILS if rows.classes == 2 else _FEW_TAILS:  # noqa: PLR2004
         scores = rows.scores * (np.expm1(tail * np.log1p(reach)) / (tail * reach))
         bent = replace(rows, scores=scores)
@@ -250,8 +250,9 @@ def _interval(rows: Sample, fitted: Fitted, *, together: float) -> tuple[float, 
         variance = float(slope @ covariance @ slope + bent.weight @ (wrong * (1 - wrong)))
         deviation = _DOUBT * math.sqrt(together * variance)
         counts.append(float(bent.weight @ wrong) + deviation * grid)
-        weights.append(np.exp(fitted.value - again.value - grid**2 / 2))
-    values, mass = np.concatenate(counts), np.concatenate(weights)
+        logs.append(fitted.value - again.value - grid**2 / 2)
+    values, log = np.concatenate(counts), np.concatenate(logs)
+    mass = np.exp(log - log.max())  # of many rows another tail is e^1000 times as likely
     order = np.argsort(values, kind="stable")
     share = np.cumsum(mass[order]) / mass.sum()
     low, high = values[order][np.searchsorted(share, [0.05, 0.95])]

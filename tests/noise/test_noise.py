@@ -9,6 +9,7 @@ from noisy import average_precision, flips, loss, sample, simulate, softmax, som
 from dataaudit.errors import FitError
 from dataaudit.noise import fit_noise
 from dataaudit.noise.likelihood import Sample, best, objective, p_wrong, thinned, unpacked
+from dataaudit.noise.model import _interval
 
 STRUCTURES = ("none", "common", "pairs", "sparse")
 
@@ -172,6 +173,16 @@ def test_interval_covers_the_number_of_wrong_labels():
     assert (
         covered >= 16
     )  # 18 expected; 15 or fewer of 20 at 90 % happens once in 25 times, and the seeds are fixed
+
+
+def test_an_interval_of_very_many_rows_is_no_point():
+    """Their likelihoods under another tail are further apart than a float reaches."""
+    scores, label, wrong = simulate(2000, flips(0.1, 0.06))
+    heavy, each = np.vstack([np.zeros(2000), (np.sign(scores) * scores**2).T]), 1e4
+    rows = Sample(heavy, label, np.full(2000, each))
+    low, high = _interval(rows, best(rows, "pairs", [np.array([0.0, 0.0, 0.2, 0.2])]), together=1.0)
+    assert low < high
+    assert (low + high) / 2 == pytest.approx(each * wrong.sum(), rel=0.05)
 
 
 def test_rows_that_are_wrong_together_widen_the_interval():
